@@ -27,7 +27,7 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 
 CHECKED_PATHS = ("relay", "migrations", "tests", "bench", "bootstrap.py")
-LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"  # has no -m entry
 
 # What a caller's shell may carry that would send packages, or imports, somewhere else than into .venv.
 MISLEADING = frozenset(
@@ -87,7 +87,7 @@ def static_checks() -> dict[str, tuple[str, ...]]:
         "format": ("-m", "ruff", "format", "--check", "."),
         "lint": ("-m", "ruff", "check", "."),
         "types": ("-m", "mypy", "--strict", *present),
-        "imports": ("-c", LINT_IMPORTS),
+        "imports": ("-c", LINT_IMPORTS, "--no-logo"),
     }
 
 
