@@ -1,0 +1,235 @@
+"""Static settings: a TOML file and the environment, read once into one frozen Config.
+
+What can change while the relay runs is in `relay.settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+SEARCHED = (
+    Path("config/relay.toml"),
+    Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "relay/relay.toml",
+    Path("/etc/relay/relay.toml"),
+)
+_MAX_PORTS = 5000
+
+
+class BadConfig(ValueError):
+    """The configuration cannot be used; the message has one line for each thing to mend."""
+
+
+class TlsMode(StrEnum):
+    """How a port is secured."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    STARTTLS_REQUIRED = "starttls-required"
+    IMPLICIT = "implicit"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Listener(_Section):
+    """A list of ports that are served alike."""
+
+    name: str
+    ports: tuple[str, ...]
+    address: str = "0.0.0.0"  # noqa: S104  a relay is there to be reached
+    tls: TlsMode = TlsMode.STARTTLS
+    auth_without_tls: bool = False
+
+    @field_validator("ports", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return tuple(str(v) for v in value) if isinstance(value, list | tuple) else (str(value),)
+
+    @field_validator("ports")
+    @classmethod
+    def _understood(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        count = sum(len(_port_range(text)) for text in value)
+        if not 0 < count <= _MAX_PORTS:
+            raise ValueError(f"a listener has between 1 and {_MAX_PORTS} ports, not {count}")
+        return value
+
+    def port_numbers(self) -> list[int]:
+        """Every port, in the order given."""
+        return [port for text in self.ports for port in _port_range(text)]
+
+
+def _port_range(text: str) -> range:
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise ValueError(f'"{text}" is neither a port ("587") nor a range of ports ("1025-1100")')
+    low, high = int(first), int(last or first)
+    if not (0 <= low <= high <= 65535) or (low == 0 and high):
+        raise ValueError(f'"{text}": ports are 1 to 65535, the lower one first (0 alone: any free port)')
+    return range(low, high + 1)
+
+
+class DatabaseSection(_Section):
+    """Where everything is kept."""
+
+    url: str = ""  # empty: embedded SQLite in data_dir
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value.startswith("postgresql://"):
+            value = value.replace("postgresql://", "postgresql+psycopg://", 1)
+        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("a database URL begins with postgresql:// or sqlite:///")
+        return value
+
+
+class TlsSection(_Section):
+    """The server's certificate; empty: a self-signed one is made in data_dir."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class AdminSection(_Section):
+    """Where the panel, the API and the metrics are served."""
+
+    listen: str = "127.0.0.1:8080"
+
+    @field_validator("listen")
+    @classmethod
+    def _address_and_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isdecimal() and int(port) <= 65535):
+            raise ValueError('"listen" is address:port, such as "127.0.0.1:8080"')
+        return value
+
+
+class LogSection(_Section):
+    """How what happens is told; it goes to standard output."""
+
+    format: str = Field(default="auto", pattern="^(auto|json|console)$")
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+
+class ProcessesSection(_Section):
+    """How many relay processes a node runs, and what one may hold."""
+
+    relay: int = Field(default=1, ge=1, le=64)
+    # Octets of messages being received or waiting in memory, in each process; beyond it DATA waits,
+    # then 452 4.3.1.  A process takes about this plus 60 MB.
+    memory_budget: int = Field(default=128 * 1024 * 1024, ge=16 * 1024 * 1024)
+
+
+_DEFAULT_LISTENERS = (
+    Listener(name="submission", ports=("2587",), tls=TlsMode.STARTTLS_REQUIRED),
+    Listener(name="submissions", ports=("2465",), tls=TlsMode.IMPLICIT),
+    Listener(name="plain", ports=("2525",), tls=TlsMode.STARTTLS),
+)
+
+
+class Config(BaseSettings):
+    """Everything that needs a restart to change."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RELAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    data_dir: Path = Path("var")
+    node: str = Field(default_factory=socket.gethostname, max_length=40)
+    hostname: str = Field(default_factory=socket.getfqdn)  # how the relay names itself in SMTP
+    secret_key_file: Path | None = None  # None: made in data_dir
+    database: DatabaseSection = DatabaseSection()
+    tls: TlsSection = TlsSection()
+    admin: AdminSection = AdminSection()
+    log: LogSection = LogSection()
+    processes: ProcessesSection = ProcessesSection()
+    listeners: tuple[Listener, ...] = _DEFAULT_LISTENERS
+
+    @property
+    def database_url(self) -> str:
+        """The URL to open: the one given, or the embedded database's."""
+        return self.database.url or f"sqlite:///{self.data_dir / 'relay.db'}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is SQLite: then there is one node with one relay process."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def key_path(self) -> Path:
+        """Where the key lies that seals stored secrets."""
+        return self.secret_key_file or self.data_dir / "secret.key"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose content comes as init arguments."""
+        return env_settings, init_settings
+
+
+def find_file(given: Path | None) -> Path | None:
+    """Return the configuration file to read: the one given, $RELAY_CONFIG, or the first that is there.
+
+    Raises BadConfig if one was named and is not there.
+    """
+    named = given or (Path(os.environ["RELAY_CONFIG"]) if os.environ.get("RELAY_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise BadConfig(f"{named}: there is no such file")
+        return named
+    return next((path for path in SEARCHED if path.is_file()), None)
+
+
+def load(path: Path | None = None) -> Config:
+    """Read the configuration file, if there is one, and the environment over it.
+
+    Raises BadConfig with one line for each mistake: an unknown key (with the nearest known one), a
+    value that cannot be used, a file that is no TOML.
+    """
+    path = find_file(path)
+    source = str(path) if path else "the environment"
+    try:
+        document = tomllib.loads(path.read_text("utf-8")) if path else {}
+        return Config(**document)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise BadConfig(f"{source}: {fault}") from None
+    except ValidationError as fault:
+        raise BadConfig("\n".join(f"{source}: {_explain(error)}" for error in fault.errors())) from None
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+    near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"][:-1]), n=1)
+    return f'unknown key "{place}"' + (f'; did you mean "{near[0]}"?' if near else "")
+
+
+def _known_keys(place: tuple[str | int, ...]) -> list[str]:
+    """The keys of the section at *place*."""
+    model: type[BaseModel] = Config
+    for part in place:
+        if isinstance(part, str):
+            found = model.model_fields[part].annotation
+            model = Listener if part == "listeners" else found  # type: ignore[assignment]
+    return list(model.model_fields)

@@ -1,0 +1,205 @@
+"""`write` and `read`: all that the rooms know of the database.
+
+A write is a function and an item.  One writer thread per process takes *all* that has arrived,
+calls each function once with all its items, commits once, and only then resolves the callers:
+group commit.  So a hundred messages that arrive together cost one fsync, and a room is plain
+synchronous code that takes `tx` and never commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_READERS = 4
+_SQLITE_BUSY_MS = 10_000
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for *url*, durable and with real transactions on either database."""
+    if url.startswith("sqlite"):
+        engine = create_engine(url, poolclass=QueuePool, pool_size=_READERS + 2, max_overflow=8)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+        return engine
+    return create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
+    connection.isolation_level = None  # the driver begins nothing by itself; we do, below
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # 250 is a promise: NORMAL may lose the last commits with the power
+        f"busy_timeout={_SQLITE_BUSY_MS}",
+        "foreign_keys=ON",
+        "wal_autocheckpoint=4000",
+        "cache_size=-32768",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A deferred transaction that reads before it writes loses updates silently on SQLite.
+    readonly = connection.get_execution_options().get("relay_readonly", False)
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+@dataclass(slots=True)
+class _Pending:
+    """One caller's write, until the commit it travels in."""
+
+    function: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    item: Any
+    future: asyncio.Future[Any]
+    result: Any = None
+    fault: BaseException | None = None
+
+
+class Database:
+    """The one database of a process: writes in groups, reads beside them.
+
+    Made and used on one event loop; `close` it there.  The engine's connections are its own.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[_Pending] = []
+        self._wake = threading.Event()
+        self._is_idle = True
+        self._is_closing = False
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-read")
+        self._writer = threading.Thread(target=self._write_groups, name="db-write", daemon=True)
+        self._writer.start()
+
+    def write(
+        self, function: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item
+    ) -> asyncio.Future[Result]:
+        """Run *function* with this *item* among others; the future ends after the commit.
+
+        *function* takes the transaction and all items that arrived for it, and returns as many
+        results, in their order.  It may be run again with fewer items (alone, in the end) if a
+        group that it was in failed, so it must do nothing but write to *tx*.  The future raises
+        whatever it raised when it was alone with this item.
+        """
+        future: asyncio.Future[Result] = self._loop.create_future()
+        if self._is_closing:
+            raise RuntimeError("the database is closed")
+        self._pending.append(_Pending(function, item, future))
+        if self._is_idle:
+            self._is_idle = False
+            self._wake.set()
+        return future
+
+    async def read(
+        self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run *function(tx, …)* in a reader's thread, in a transaction that sees one moment."""
+        return await self._loop.run_in_executor(
+            self._readers, lambda: read_with(self.engine, function, *args, **kwargs)
+        )
+
+    async def close(self) -> None:
+        """Commit all that is pending, then let go of the database."""
+        self._is_closing = True
+        self._wake.set()
+        await self._loop.run_in_executor(None, self._writer.join)
+        self._readers.shutdown(wait=True)
+        self.engine.dispose()
+
+    # The writer's thread ------------------------------------------------------------------
+
+    def _write_groups(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while group := self._take_group():
+                self._commit(group)
+                self._loop.call_soon_threadsafe(_resolve, group)
+            if self._is_closing and not self._pending:
+                return
+
+    def _take_group(self) -> list[_Pending]:
+        group, self._pending = self._pending, []
+        if not group:
+            # The loop may append between the line above and the next: look once more after
+            # declaring ourselves idle, or that write would sleep until the next one.
+            self._is_idle = True
+            if self._pending:
+                self._is_idle = False
+                group, self._pending = self._pending, []
+        return group
+
+    def _commit(self, group: list[_Pending]) -> None:
+        try:
+            self._run_together(group)
+        except Exception as fault:  # noqa: BLE001  whatever it is, its callers are told
+            if len(group) == 1:
+                group[0].fault = fault
+                return
+            # Only the guilty one shall fail, so each is run again in a transaction of its own.
+            for number, pending in enumerate(group):
+                self._commit([pending])
+                if isinstance(pending.fault, DBAPIError) and pending.fault.connection_invalidated:
+                    # The database itself is gone: the others would only wait for the same answer.
+                    for rest in group[number + 1 :]:
+                        rest.fault = pending.fault
+                    return
+
+    def _run_together(self, group: list[_Pending]) -> None:
+        with self.engine.begin() as tx:
+            for function in dict.fromkeys(pending.function for pending in group):
+                mine = [pending for pending in group if pending.function is function]
+                results = function(tx, [pending.item for pending in mine])
+                for pending, result in zip(mine, results, strict=True):
+                    pending.result = result
+
+
+def _resolve(group: list[_Pending]) -> None:
+    for pending in group:
+        if pending.future.cancelled():
+            continue
+        if pending.fault is not None:
+            pending.future.set_exception(pending.fault)
+        else:
+            pending.future.set_result(pending.result)
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        tx = connection.execution_options(relay_readonly=True)
+        with tx.begin():
+            yield tx
+
+
+def read_with(
+    engine: Engine, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Run *function(tx, …)* here and now, without a Database: for the CLI and for start-up."""
+    with _reading(engine) as tx:
+        return function(tx, *args, **kwargs)
+
+
+def write_with(
+    engine: Engine, function: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item
+) -> Result:
+    """Write one *item* here and now, without a Database: for the CLI and for start-up."""
+    with engine.begin() as tx:
+        return function(tx, [item])[0]

@@ -1,0 +1,41 @@
+"""ULIDs: 26 characters, unique on every node, ordered by the time they were made.
+
+The message's id is the queue id that the client is told, that stands in the Received field, the
+log, the panel and the API (https://github.com/ulid/spec).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from random import Random, SystemRandom
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
+_RANDOM_BITS = 80
+
+
+def ulid(now: datetime, randomness: int) -> str:
+    """Write *now* (to the millisecond) and 80 bits of *randomness* as a ULID."""
+    number = int(now.timestamp() * 1000) << _RANDOM_BITS | randomness
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def id_source(rng: Random | None = None) -> Callable[[datetime], str]:
+    """Return a maker of ids that rise even within one millisecond.
+
+    Ids made in the same millisecond (or while the clock stands or steps back) count up from the
+    last one, so that an index on them is only ever appended to.
+    """
+    source = SystemRandom() if rng is None else rng
+    last_moment, last_randomness = datetime.min.replace(tzinfo=UTC), 0
+
+    def make(now: datetime) -> str:
+        nonlocal last_moment, last_randomness
+        moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        if moment > last_moment:
+            # One bit is left free, so that counting up cannot overflow within any real second.
+            last_moment, last_randomness = moment, source.getrandbits(_RANDOM_BITS - 1)
+        else:
+            last_randomness += 1
+        return ulid(last_moment, last_randomness)
+
+    return make

@@ -1,0 +1,245 @@
+"""The event vocabulary: one function for each thing that can happen.
+
+Each writes one line, once, and counts, so that metrics cost nothing more.  Never a password, never
+a body; addresses only where the event is about one.  Labels of metrics are few and bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from prometheus_client import Counter, Histogram
+
+from relay.mail.disposition import Disposition
+from relay.mail.reply import Reply
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_SESSIONS = Counter("relay_smtp_sessions_total", "Connections taken.", ["listener"])
+_AUTH = Counter("relay_auth_total", "AUTH commands.", ["mechanism", "result"])
+_ACCEPTED = Counter("relay_messages_accepted_total", "Messages taken into the queue.", ["origin"])
+_ACCEPTED_OCTETS = Counter("relay_messages_accepted_bytes_total", "Octets of messages taken.")
+_REFUSED = Counter("relay_refusals_total", "Commands and messages refused.", ["rule"])
+_ATTEMPTS = Counter("relay_delivery_attempts_total", "Recipients tried.", ["upstream", "result"])
+_ATTEMPT_SECONDS = Histogram("relay_delivery_seconds", "Length of attempts.", ["upstream"])
+_FAULTS = Counter("relay_faults_total", "Faults of our own.", ["where"])
+
+
+class _Writer:
+    """Where lines go, and how they look: set once at the start of a process by `configure`."""
+
+    def __init__(self) -> None:
+        self.stream: TextIO = sys.stdout
+        self.least = _LEVELS["info"]
+        self.as_json = True
+        self.node = ""
+
+    def write(self, level: str, event: str, facts: dict[str, Any]) -> None:
+        if _LEVELS[level] < self.least:
+            return
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if self.as_json:
+            line = json.dumps(
+                {"ts": moment, "level": level, "event": event, "node": self.node, **facts}, default=str
+            )
+        else:
+            told = " ".join(f"{k}={v!r}" if isinstance(v, str) else f"{k}={v}" for k, v in facts.items())
+            line = f"{moment[11:23]} {level:<7} {event:<24} {told}"
+        self.stream.write(line + "\n")
+
+
+_writer = _Writer()
+
+
+def configure(*, style: str, level: str, node: str) -> None:
+    """Say how this process tells what happens: *style* is `json`, `console`, or `auto` by the terminal."""
+    _writer.as_json = style == "json" or (style == "auto" and not sys.stdout.isatty())
+    _writer.least = _LEVELS[level]
+    _writer.node = node
+    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
+
+
+class _FromLibraries(logging.Handler):
+    """Lines of the libraries come out like our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        facts: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
+        if record.exc_info:
+            facts["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        _writer.write(level, "library", facts)
+
+
+def _emit(event: str, /, **facts: Any) -> None:
+    _writer.write("info", event, facts)
+
+
+# --- the process -----------------------------------------------------------------------------
+
+
+def started(*, process: str, **facts: Any) -> None:
+    """A process is ready for work."""
+    _emit("started", process=process, **facts)
+
+
+def stopping(*, process: str, step: str) -> None:
+    """A process is on its way out, and this is how far it got."""
+    _emit("stopping", process=process, step=step)
+
+
+def child_died(*, process: str, pid: int, status: str, again_in: float) -> None:
+    """A child of the supervisor ended without being asked to; it is started again."""
+    _FAULTS.labels("child").inc()
+    _writer.write(
+        "error", "child_died", {"process": process, "pid": pid, "status": status, "again_in": again_in}
+    )
+
+
+def fault(where: str, error: BaseException) -> None:
+    """Something of ours broke; *where* is one of few words, for it labels a metric."""
+    _FAULTS.labels(where).inc()
+    told = "".join(traceback.format_exception(error))
+    _writer.write("error", "fault", {"where": where, "error": repr(error), "traceback": told})
+
+
+# --- the door in -----------------------------------------------------------------------------
+
+
+def session_opened(*, session: str, listener: str, peer: str) -> None:
+    """A client connected."""
+    _SESSIONS.labels(listener).inc()
+    _writer.write("debug", "session_opened", {"session": session, "listener": listener, "peer": peer})
+
+
+def session_closed(*, session: str, reason: str) -> None:
+    """A client's connection is over."""
+    _writer.write("debug", "session_closed", {"session": session, "reason": reason})
+
+
+def authenticated(*, session: str, user: str, mechanism: str) -> None:
+    """A client proved who it is."""
+    _AUTH.labels(mechanism, "success").inc()
+    _writer.write("debug", "authenticated", {"session": session, "user": user, "mechanism": mechanism})
+
+
+def authentication_failed(*, session: str, user: str, mechanism: str, peer: str, why: str) -> None:
+    """A client did not prove who it is; *why* is for the operator and never for the client."""
+    _AUTH.labels(mechanism, "failure").inc()
+    _writer.write(
+        "warning",
+        "authentication_failed",
+        {"session": session, "user": user, "mechanism": mechanism, "peer": peer, "why": why},
+    )
+
+
+def refused(*, session: str, user: str | None, rule: str, reply: Reply, sender: str = "") -> None:
+    """Policy, or the protocol, said no."""
+    _REFUSED.labels(rule).inc()
+    _emit("refused", session=session, user=user, rule=rule, reply=str(reply), sender=sender)
+
+
+def message_accepted(
+    *,
+    message: str,
+    origin: str,
+    session: str | None,
+    user: str | None,
+    sender: str,
+    recipients: int,
+    octets: int,
+) -> None:
+    """A message is ours: it is committed."""
+    _ACCEPTED.labels(origin).inc()
+    _ACCEPTED_OCTETS.inc(octets)
+    _emit(
+        "message_accepted",
+        message=message,
+        origin=origin,
+        session=session,
+        user=user,
+        sender=sender,
+        recipients=recipients,
+        octets=octets,
+    )
+
+
+# --- the queue and the door out --------------------------------------------------------------
+
+
+def attempt_finished(
+    *,
+    delivery: str,
+    number: int,
+    upstream: str,
+    seconds: float,
+    disposition: Disposition,
+    recipients: int,
+    reply: Reply,
+) -> None:
+    """One try at one upstream is over for the recipients that shared this end."""
+    _ATTEMPTS.labels(upstream, disposition.value).inc(recipients)
+    _ATTEMPT_SECONDS.labels(upstream).observe(seconds)
+    _emit(
+        "attempt_finished",
+        delivery=delivery,
+        number=number,
+        upstream=upstream,
+        seconds=round(seconds, 3),
+        disposition=disposition.value,
+        recipients=recipients,
+        reply=str(reply),
+    )
+
+
+def delivery_deferred(*, delivery: str, until: datetime, reason: str) -> None:
+    """A delivery will be tried again."""
+    _emit("delivery_deferred", delivery=delivery, until=until.isoformat(), reason=reason)
+
+
+def bounced(*, message: str, bounce: str, recipients: int) -> None:
+    """A report of what failed for good is on its way to the sender."""
+    _emit("bounced", message=message, bounce=bounce, recipients=recipients)
+
+
+def upstream_down(*, upstream: str, reply: Reply, until: datetime) -> None:
+    """An upstream cannot be reached; nothing is sent there until then."""
+    _writer.write(
+        "warning",
+        "upstream_down",
+        {"upstream": upstream, "reply": str(reply), "until": until.isoformat()},
+    )
+
+
+def upstream_up(*, upstream: str) -> None:
+    """An upstream that was down answers again."""
+    _emit("upstream_up", upstream=upstream)
+
+
+def leases_taken_back(*, deliveries: int, why: str) -> None:
+    """Deliveries of a process that is gone are due again."""
+    _emit("leases_taken_back", deliveries=deliveries, why=why)
+
+
+def lease_lost(*, delivery: str) -> None:
+    """An attempt ended after its lease had run out: somebody else may have delivered it, too."""
+    _writer.write("warning", "lease_lost", {"delivery": delivery})
+
+
+def notice_told(*, notice: str, kind: str, to: str) -> None:
+    """Somebody was told something."""
+    _emit("notice_told", notice=notice, kind=kind, to=to)
+
+
+def purged(*, messages: int) -> None:
+    """The records of long finished messages are gone."""
+    _emit("purged", messages=messages)
+
+
+def flush() -> None:
+    """Write out what is buffered: a process does so a few times a second, and before it ends."""
+    _writer.stream.flush()

@@ -1,0 +1,129 @@
+"""A mailbox: parsed strictly from SMTP paths, compared by what it means rather than how it is written."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import idna
+
+MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
+MAX_DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
+MAX_PATH_OCTETS = 256  # RFC 5321 §4.5.3.1.3, the brackets included
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+_LOCAL = re.compile(rf'(?:{_ATEXT}+(?:\.{_ATEXT}+)*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*")')
+_LABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_LITERAL = re.compile(r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+)\]")
+_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:")
+
+
+class BadAddress(ValueError):
+    """The text is no mailbox; the message says why, in words for whoever wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox as it was written; `key` is what it is compared by.
+
+    The local part keeps its case and its quotes (RFC 5321 §2.4), the domain its spelling.
+    """
+
+    local: str
+    domain: str
+
+    NULL: ClassVar[Address]  # the null reverse-path, "<>" (RFC 5321 §4.5.5)
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `local@domain`, without brackets.
+
+        Raises BadAddress for anything that the grammar of RFC 5321 §4.1.2 (with RFC 6531 §3.3)
+        does not wholly accept.
+        """
+        return _parse(text)
+
+    @classmethod
+    def parse_path(cls, path: str) -> Address:
+        """Read what stands between the brackets of MAIL or RCPT; "" is the null address.
+
+        A source route is understood and dropped, as RFC 5321 §3.6.1 and appendix C ask.
+        """
+        if not path:
+            return cls.NULL
+        if path[0] == "@" and (route := _SOURCE_ROUTE.match(path)):
+            path = path[route.end() :]
+        return _parse(path)
+
+    @property
+    def key(self) -> str:
+        """The form to compare by: case folded, Unicode composed, the domain in its ASCII form."""
+        return f"{fold_local(self.local)}@{self.domain_key}" if self.domain else ""
+
+    @property
+    def domain_key(self) -> str:
+        """The domain to compare by: A-labels in lower case (RFC 5890 §2.3.2.1)."""
+        return fold_domain(self.domain)
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether an upstream without SMTPUTF8 can be told this address as it stands."""
+        return self.local.isascii() and self.domain.isascii()
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}" if self.domain else ""
+
+
+Address.NULL = Address("", "")
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Address:
+    local = _LOCAL.match(text)
+    if local is None or text[local.end() : local.end() + 1] != "@":
+        raise BadAddress("an address is written local-part@domain")
+    domain = text[local.end() + 1 :]
+    if len(local[0].encode()) > MAX_LOCAL_OCTETS:
+        raise BadAddress(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
+    if not local[0].isprintable() or not domain.isprintable():
+        raise BadAddress("an address holds no control characters")
+    if not _LITERAL.fullmatch(domain):
+        _check_domain(domain)
+    return Address(local[0], domain)
+
+
+def _check_domain(domain: str) -> None:
+    if not _DOMAIN.fullmatch(domain):
+        raise BadAddress("what follows the @ is not a domain name")
+    ascii_form = fold_domain(domain)
+    if len(ascii_form) > MAX_DOMAIN_OCTETS or max(map(len, ascii_form.split("."))) > 63:
+        raise BadAddress("the domain name, or a label of it, is too long")
+
+
+@lru_cache(maxsize=4096)
+def fold_domain(domain: str) -> str:
+    """Write *domain* in the one form that all its spellings share (IDNA2008, UTS 46 mapping).
+
+    Raises BadAddress if it is not ASCII and IDNA does not allow it.
+    """
+    if domain.isascii():
+        return domain.lower()
+    try:
+        return idna.encode(domain, uts46=True, transitional=False).decode("ascii").lower()
+    except idna.IDNAError as fault:
+        raise BadAddress(f"the domain name is not allowed by IDNA: {fault}") from None
+
+
+def fold_local(local: str) -> str:
+    """Write a local part in the form it is compared by: unquoted where quotes add nothing.
+
+    Lower case rather than full case folding, which would let "strasse" pass for "straße".
+    """
+    if local.startswith('"'):
+        bare = re.sub(r"\\(.)", r"\1", local[1:-1])
+        local = bare if _LOCAL.fullmatch(bare) and not bare.startswith('"') else local
+    return local.lower() if local.isascii() else unicodedata.normalize("NFC", local).lower()

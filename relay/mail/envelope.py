@@ -1,0 +1,51 @@
+"""The outside of the letter: who sends, to whom, and what the client asked of the road."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from relay.mail.address import Address
+
+
+class Body(StrEnum):
+    """How the content is encoded (RFC 6152, RFC 3030)."""
+
+    SEVEN_BIT = "7BIT"
+    EIGHT_BIT = "8BITMIME"
+    BINARY = "BINARYMIME"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One RCPT: `number` counts from 1 within the message; NOTIFY and ORCPT exactly as given (RFC 3461)."""
+
+    number: int
+    address: Address
+    notify: str | None = None
+    orcpt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One MAIL with its parameters and its recipients.
+
+    `size_declared` is in octets; `ret` and `envid` are RFC 3461's, exactly as given; `mt_priority`
+    is -9 to 9 (RFC 6710); `hold_until` comes from HOLDFOR or HOLDUNTIL (RFC 4865); `deliver_by`
+    and `by_mode` from BY (RFC 2852); `require_tls` is RFC 8689's.
+    """
+
+    sender: Address
+    recipients: tuple[Recipient, ...] = ()
+    body: Body = Body.SEVEN_BIT
+    size_declared: int | None = None
+    smtputf8: bool = False
+    ret: str | None = None
+    envid: str | None = None
+    mt_priority: int | None = None
+    hold_until: datetime | None = None
+    deliver_by: datetime | None = None
+    by_mode: str | None = None
+    require_tls: bool = False
+    auth: str | None = field(default=None, repr=False)

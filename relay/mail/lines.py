@@ -1,0 +1,31 @@
+"""Line ends: only CRLF ends a line of mail (RFC 5321 §2.3.8)."""
+
+import re
+
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+def has_bare(content: bytes) -> bool:
+    """Whether *content* has a CR or an LF that is not part of a CRLF."""
+    pairs = content.count(b"\r\n")
+    return content.count(b"\n") != pairs or content.count(b"\r") != pairs
+
+
+def normalised(content: bytes) -> bytes:
+    """*content* with every bare CR and bare LF made CRLF; itself where there is none.
+
+    It must run before anything reads the header, or two readers could see different fields.
+    """
+    return _BARE.sub(b"\r\n", content) if has_bare(content) else content
+
+
+def dot_stuffed(content: bytes) -> bytes:
+    """*content* as DATA sends it, without the final dot (RFC 5321 §4.5.2)."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def dot_unstuffed(content: bytes) -> bytes:
+    """What DATA brought, with the added dots taken away (RFC 5321 §4.5.2)."""
+    plain = content.replace(b"\r\n.", b"\r\n") if b"\r\n." in content else content
+    return plain[1:] if plain.startswith(b".") else plain

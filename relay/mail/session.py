@@ -1,0 +1,32 @@
+"""The facts of one client connection, frozen: policy and the story of a message are told these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is at the door.
+
+    `tls` is the protocol version and cipher ("TLSv1.3 TLS_AES_256_GCM_SHA384"), None in the clear;
+    `user` and `user_id` are set once AUTH succeeded.
+    """
+
+    id: str
+    listener: str
+    peer_address: str
+    peer_port: int = 0
+    helo: str = ""
+    is_esmtp: bool = False
+    tls: str | None = None
+    user: str | None = None
+    user_id: str | None = None
+    credential_id: str | None = None
+
+    @property
+    def protocol(self) -> str:
+        """The `with` keyword of the Received field (RFC 3848)."""
+        if not self.is_esmtp:
+            return "SMTP"
+        return "ESMTP" + "S" * (self.tls is not None) + "A" * (self.user is not None)

@@ -1,0 +1,43 @@
+"""May this be sent?  Pure: facts in, a Decision out.
+
+CHECKS is the whole policy, in the order of asking; each check is one function in one file of
+`checks/` and knows nothing of sockets, databases or the others.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from relay.policy.checks.header_from import header_from_is_granted
+from relay.policy.checks.loop import does_not_loop
+from relay.policy.checks.recipients import within_recipient_count
+from relay.policy.checks.sender import sender_is_granted
+from relay.policy.checks.size import fits_size
+from relay.policy.decision import ACCEPT, Decision
+from relay.policy.submission import Submission
+
+__all__ = ["CHECKS", "Stage", "decide"]
+
+
+class Stage(StrEnum):
+    """When policy is asked: once for each MAIL, each RCPT, and each message."""
+
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+
+
+Check = Callable[[Submission], Decision]
+
+CHECKS: Mapping[Stage, tuple[Check, ...]] = {
+    Stage.MAIL: (sender_is_granted, fits_size),
+    Stage.RCPT: (within_recipient_count,),
+    Stage.DATA: (fits_size, does_not_loop, header_from_is_granted),
+}
+
+
+def decide(stage: Stage, submission: Submission) -> Decision:
+    """The first check that does not simply accept decides; all accepting, so do we."""
+    for check in CHECKS[stage]:
+        if (decision := check(submission)) != ACCEPT:
+            return decision
+    return ACCEPT

@@ -1,0 +1,1 @@
+"""One check per file; the order of asking is in `relay.policy.CHECKS`."""

@@ -1,0 +1,57 @@
+"""Secrets at rest: sealed with the node's key, so that a stolen database gives none away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+
+class CannotUnseal(ValueError):
+    """A stored secret was sealed with a key that is not in the key file (any more)."""
+
+
+class Sealer:
+    """Seals with the first key of the key file and opens with any of them, so keys can be rotated."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def __repr__(self) -> str:
+        return "Sealer(***)"
+
+    def seal(self, secret: str) -> bytes:
+        """Make *secret* safe to store."""
+        return self._fernet.encrypt(secret.encode())
+
+    def unseal(self, sealed: bytes) -> str:
+        """Return the secret.  Raises CannotUnseal if no key of ours opens it."""
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            raise CannotUnseal(
+                "a stored secret cannot be opened with the keys in the key file; enter it anew"
+            ) from None
+
+
+def load_or_make(path: Path) -> Sealer:
+    """Read the key file (one key a line, the newest first), making it with mode 0600 if there is none.
+
+    Raises OSError if it cannot be read or made, ValueError if it holds no usable key.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+        try:
+            os.link(fresh, path)  # unlike a rename, never overwrites a key made meanwhile
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    keys = path.read_bytes().split()
+    if not keys:
+        raise ValueError(f"{path} holds no key")
+    return Sealer(keys)

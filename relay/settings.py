@@ -1,0 +1,218 @@
+"""Runtime settings, declared once: the CLI, the panel, the manual and "restore defaults" all read this.
+
+They live in the database, only where they differ from the default here, and take effect on every
+node within seconds, without a restart.  What needs a restart is in `relay.config`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+from sqlalchemy import Connection, delete, insert, select
+
+from relay.db import tables
+from relay.db.revision import Subject, bump
+from relay.mail.schedule import RetrySchedule
+
+
+class BadSetting(ValueError):
+    """No such setting, or no such value for it; the message says what would do."""
+
+
+class About(NamedTuple):
+    """What a setting is for, and the least value it takes."""
+
+    explanation: str
+    least: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings in force, as one frozen value."""
+
+    retry_first: Annotated[
+        timedelta,
+        About(
+            "How long to wait after the first failed attempt; each further wait is twice as long.",
+            least=timedelta(seconds=1),
+        ),
+    ] = timedelta(minutes=30)
+    retry_ceiling: Annotated[
+        timedelta, About("The longest wait between two attempts.", least=timedelta(seconds=1))
+    ] = timedelta(hours=4)
+    message_lifetime: Annotated[
+        timedelta,
+        About(
+            "How long to keep trying before a message is returned to its sender.",
+            least=timedelta(minutes=1),
+        ),
+    ] = timedelta(days=4)
+    head_start_high: Annotated[
+        timedelta, About("By how much priority 2 goes before priority 5.", least=timedelta(0))
+    ] = timedelta(minutes=60)
+    head_start_normal: Annotated[
+        timedelta, About("By how much priority 3 goes before priority 5.", least=timedelta(0))
+    ] = timedelta(minutes=20)
+    head_start_low: Annotated[
+        timedelta, About("By how much priority 4 goes before priority 5.", least=timedelta(0))
+    ] = timedelta(minutes=5)
+    recipients_per_delivery: Annotated[
+        int,
+        About("The most recipients of one message sent to an upstream in one transaction.", least=1),
+    ] = 100
+    max_message_bytes: Annotated[
+        int, About("The largest message taken, in octets as sent.", least=64 * 1024)
+    ] = 25 * 1024 * 1024
+    max_recipients: Annotated[
+        int, About("The most recipients of one message (RFC 5321 asks for at least 100).", least=100)
+    ] = 1000
+    max_received_fields: Annotated[
+        int,
+        About("A message with more Received fields is going in circles and is refused.", least=10),
+    ] = 100
+    refuse_bare_newlines: Annotated[
+        bool, About("Refuse messages with a bare CR or LF instead of making it CRLF.")
+    ] = False
+    reveal_client: Annotated[
+        bool, About("Name the client's address and HELO in the Received field of what it sends.")
+    ] = False
+    operator_address: Annotated[
+        str, About("Where notifications to the operator are mailed; empty: nowhere.")
+    ] = ""
+    notice_interval: Annotated[
+        timedelta,
+        About(
+            "The least time between two notifications about the same user and sender.",
+            least=timedelta(0),
+        ),
+    ] = timedelta(hours=1)
+    message_retention: Annotated[
+        timedelta,
+        About("How long the record of a finished message is kept.", least=timedelta(hours=1)),
+    ] = timedelta(days=30)
+
+    @property
+    def schedule(self) -> RetrySchedule:
+        """The retry settings as the schedule they make."""
+        return RetrySchedule(self.retry_first, self.retry_ceiling, self.message_lifetime)
+
+
+class Declared(NamedTuple):
+    """One setting as it is declared: name, kind, default and what it is for."""
+
+    name: str
+    kind: type
+    default: Any
+    explanation: str
+    least: Any
+
+
+def _declared() -> Iterator[Declared]:
+    about = get_type_hints(Settings, include_extras=True)
+    for f in fields(Settings):
+        explanation, least = about[f.name].__metadata__[0]
+        yield Declared(f.name, type(f.default), f.default, explanation, least)
+
+
+SETTINGS: Mapping[str, Declared] = {declared.name: declared for declared in _declared()}
+
+
+def load(tx: Connection) -> Settings:
+    """Return the settings in force: the defaults, and what was set over them."""
+    stored = {row.name: row.value for row in tx.execute(select(tables.settings))}
+    return replace(Settings(), **{name: parse(name, stored[name]) for name in stored if name in SETTINGS})
+
+
+def store(tx: Connection, name: str, text: str, now: datetime) -> Any:
+    """Set *name* to what *text* says and return the value.  Raises BadSetting."""
+    value = parse(name, text)
+    tx.execute(delete(tables.settings).where(tables.settings.c.name == name))
+    if value != SETTINGS[name].default:
+        tx.execute(insert(tables.settings).values(name=name, value=render(value), changed_at=now))
+    bump(tx, Subject.SETTINGS)
+    return value
+
+
+def parse(name: str, text: str) -> Any:
+    """Read the value of setting *name* from *text*.  Raises BadSetting."""
+    declared = declaration(name)
+    try:
+        value = _READERS[declared.kind](text.strip())
+    except ValueError:
+        raise BadSetting(f'{name} is {_KINDS[declared.kind]}; "{text}" is not') from None
+    if declared.least is not None and value < declared.least:
+        raise BadSetting(f"{name} is at least {render(declared.least)}")
+    return value
+
+
+def declaration(name: str) -> Declared:
+    """Return how *name* is declared.  Raises BadSetting, suggesting the nearest name."""
+    if name in SETTINGS:
+        return SETTINGS[name]
+    near = difflib.get_close_matches(name, SETTINGS, n=1)
+    hint = f' Did you mean "{near[0]}"?' if near else ' See "relay settings list".'
+    raise BadSetting(f'There is no setting "{name}".{hint}')
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_SIZE = re.compile(r"(\d+)\s*(|[KMG]i?B?)", re.IGNORECASE)
+
+
+def _read_duration(text: str) -> timedelta:
+    parts = _DURATION.findall(text)
+    if not parts or _DURATION.sub("", text).strip():
+        raise ValueError(text)
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _read_number(text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    exponent = " KMG".index(found[2][:1].upper() or " ")
+    return int(found[1]) * (1 << 10 * exponent)
+
+
+_TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _read_boolean(text: str) -> bool:
+    if text.lower() not in _TRUTHS:
+        raise ValueError(text)
+    return _TRUTHS[text.lower()]
+
+
+_READERS: Mapping[type, Callable[[str], Any]] = {
+    timedelta: _read_duration,
+    int: _read_number,
+    bool: _read_boolean,
+    str: str,
+}
+_KINDS = {
+    timedelta: 'a duration such as "30m", "4h" or "1d 12h"',
+    int: 'a whole number, also as "25M"',
+    bool: "yes or no",
+    str: "text",
+}
+
+
+def render(value: Any) -> str:
+    """Write a value so that `parse` reads it back."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, timedelta):
+        return str(value)
+    seconds, parts = value.total_seconds(), []
+    for unit in ("d", "h", "m"):
+        whole, seconds = divmod(seconds, _UNITS[unit])
+        if whole:
+            parts.append(f"{whole:.0f}{unit}")
+    if seconds or not parts:
+        parts.append(f"{seconds:g}s")
+    return " ".join(parts)
