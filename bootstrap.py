@@ -74,8 +74,7 @@ def main() -> None:
 def check() -> int:
     """Run every check, whatever the ones before it said; the tests last, so that they have the last word."""
     failed = [name for name, step in static_checks().items() if not passes(name, step)]
-    if failed:
-        say(f"FAILED so far: {', '.join(failed)}")
+    say(f"check: before the tests, FAILED: {', '.join(failed)}" if failed else "check: all well so far")
     tests_pass = passes("tests", ("-m", "pytest"))
     return 0 if tests_pass and not failed else 1
 
@@ -94,10 +93,7 @@ def static_checks() -> dict[str, tuple[str, ...]]:
 def passes(name: str, step: tuple[str, ...]) -> bool:
     """Run one named step of the checks, its output in plain view."""
     say(f"check: {name}")
-    ended = subprocess.run([venv_python(), *step], env=clean_environment(), check=False)
-    if ended.returncode:
-        say(f"check: {name} FAILED")
-    return ended.returncode == 0
+    return subprocess.run([venv_python(), *step], env=clean_environment(), check=False).returncode == 0
 
 
 # --- the virtual environment -----------------------------------------------------------------------------
