@@ -39,7 +39,7 @@ def open_engine(url: str) -> Engine:
     return create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True, connect_args={"connect_timeout": 5})
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
+def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; we do, below
     cursor = connection.cursor()
     for pragma in (
