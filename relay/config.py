@@ -10,10 +10,11 @@ import os
 import socket
 import tomllib
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 SEARCHED = (
@@ -104,6 +105,8 @@ class AdminSection(_Section):
     """Where the panel, the API and the metrics are served."""
 
     listen: str = "127.0.0.1:8080"
+    # Networks that may read /metrics; whether the relay lives and is ready is told to everybody.
+    metrics_for: tuple[IPvAnyNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
     @field_validator("listen")
     @classmethod
@@ -112,6 +115,12 @@ class AdminSection(_Section):
         if not (host and colon and port.isdecimal() and int(port) <= 65535):
             raise ValueError('"listen" is address:port, such as "127.0.0.1:8080"')
         return value
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """`listen` in its two parts."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 class LogSection(_Section):
@@ -128,6 +137,7 @@ class ProcessesSection(_Section):
     # Octets of messages being received or waiting in memory, in each process; beyond it DATA waits,
     # then 452 4.3.1.  A process takes about this plus 60 MB.
     memory_budget: int = Field(default=128 * 1024 * 1024, ge=16 * 1024 * 1024)
+    stop_seconds: int = Field(default=30, ge=1, le=3600)  # what a stop gives running transfers to end
 
 
 _DEFAULT_LISTENERS = (
@@ -149,6 +159,7 @@ class Config(BaseSettings):
     )
 
     data_dir: Path = Path("var")
+    user: str | None = None  # started as root, the relay binds its ports and then becomes this user
     node: str = Field(default_factory=socket.gethostname, max_length=40)
     hostname: str = Field(default_factory=socket.getfqdn)  # how the relay names itself in SMTP
     secret_key_file: Path | None = None  # None: made in data_dir
