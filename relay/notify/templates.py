@@ -1,0 +1,110 @@
+"""What we say to people, in plain English: text with {places}, and advice for each kind of failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relay.mail.reply import Reply
+
+BOUNCE_SUBJECT = "Not delivered: your message to {recipients}"
+
+BOUNCE = """\
+This is the mail server {hostname}.
+
+{what_happened} {nothing_to_come}
+
+{message}
+
+{recipients}
+
+The report below is for mail programs. It is followed by {returned} of your message.
+"""
+
+BOUNCE_RECIPIENT = """\
+{address}
+    What happened: {why}
+    {said_by}: {reply}
+    What to do: {advice}"""
+
+FAILED_ONE = "Your message could not be delivered to this address."
+FAILED_MANY = "Your message could not be delivered to these {count} addresses."
+NOTHING_TO_COME = "We will not try again."
+
+WHY: Mapping[str, tuple[str, str]] = {
+    # RFC 3463 subject.detail, or the subject alone: what it means, and what the sender can do.
+    "1.0": ("the address was not accepted.", "Check the address and send the message again."),
+    "1.1": (
+        "there is no such mailbox at the recipient's server.",
+        "Check the spelling before the @, or ask the recipient for the right address.",
+    ),
+    "1.2": (
+        "the domain after the @ does not exist or takes no mail.",
+        "Check the spelling after the @.",
+    ),
+    "1.3": ("the address is not written rightly.", "Check the spelling of the address."),
+    "1.6": ("the mailbox has moved.", "Ask the recipient for the new address."),
+    "1.8": (
+        "the recipient's server does not accept your sender address.",
+        "Ask whoever runs your mail to check the sender address and its domain.",
+    ),
+    "1.10": ("the domain takes no mail at all.", "Reach the recipient in another way."),
+    "2": (
+        "the recipient's mailbox cannot take the message.",
+        "Try again later, or reach the recipient in another way.",
+    ),
+    "2.1": ("the recipient's mailbox is switched off.", "Reach the recipient in another way."),
+    "2.2": (
+        "the recipient's mailbox is full.",
+        "Reach the recipient in another way and ask for the mailbox to be cleared.",
+    ),
+    "2.3": ("the message is larger than the recipient may receive.", "Send it with smaller attachments."),
+    "3.4": ("the message is larger than the next server takes.", "Send it with smaller attachments."),
+    "3": (
+        "the recipient's server could not take the message.",
+        "Try again later; if it happens again, tell whoever runs your mail.",
+    ),
+    "4": (
+        "the next mail server could not be reached.",
+        "Try again later; if it happens again, tell whoever runs your mail.",
+    ),
+    "4.6": ("the message went in circles.", "Tell whoever runs your mail."),
+    "4.7": (
+        "we tried again and again until the time for this message was over.",
+        "If the message still matters, send it again or reach the recipient in another way.",
+    ),
+    "5": (
+        "the two mail servers did not understand each other.",
+        "Tell whoever runs your mail, and send this report along.",
+    ),
+    "5.3": ("the message has too many recipients.", "Send it to fewer recipients at a time."),
+    "6": (
+        "the recipient's server cannot take a message of this kind.",
+        "Send it in a simpler form, for example without attachments.",
+    ),
+    "6.7": (
+        "the next server cannot handle addresses with letters beyond ASCII.",
+        "Use an address in plain letters, if the recipient has one.",
+    ),
+    "7": (
+        "the recipient's server refused the message by its rules.",
+        "Read its answer above; ask the recipient or whoever runs your mail.",
+    ),
+    "7.1": (
+        "the recipient's server does not accept this message from you.",
+        "Read its answer above; ask the recipient or whoever runs your mail.",
+    ),
+    "7.10": (
+        "the next server could not give the encryption that you asked for.",
+        "Send the message again without requiring encryption on the whole way, or reach the recipient otherwise.",
+    ),
+    "": (
+        "the recipient's server refused the message.",
+        "Read its answer above; ask the recipient or whoever runs your mail.",
+    ),
+}
+
+
+def meaning(reply: Reply) -> tuple[str, str]:
+    """Say what *reply* means and what the sender can do about it."""
+    subject = reply.enhanced.partition(".")[0]
+    return WHY.get(reply.enhanced) or WHY.get(subject) or WHY[""]
