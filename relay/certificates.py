@@ -1,0 +1,113 @@
+"""The server's certificate: a self-signed one where none was given, and the TLS that is spoken with it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_LIFETIME = timedelta(days=825)  # Apple's programs refuse what is valid for longer
+_RENEWED_BEFORE_END = timedelta(days=30)
+_CLOCK_SKEW = timedelta(hours=1)
+
+
+class CertificatePaths(NamedTuple):
+    """Where a certificate (with its chain) and its private key lie, both in PEM."""
+
+    certificate: Path
+    key: Path
+
+
+def ensure_self_signed(directory: Path, hostname: str, now: datetime) -> CertificatePaths:
+    """Return the self-signed certificate in *directory*, making it if it is missing or about to run out.
+
+    It names *hostname*, localhost and the loopback addresses.  Raises OSError if it cannot be written.
+    """
+    paths = CertificatePaths(directory / "certificate.pem", directory / "certificate.key")
+    if not _will_do(paths, now):
+        _make(paths, hostname, now)
+    return paths
+
+
+def server_context(paths: CertificatePaths) -> ssl.SSLContext:
+    """Return the server's side of TLS 1.2 and 1.3, with forward secrecy and AEAD only (RFC 9325).
+
+    Raises OSError (ssl.SSLError is one) if certificate and key cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.load_cert_chain(*paths, password=_refuse_password)
+    return context
+
+
+def reload(context: ssl.SSLContext, paths: CertificatePaths) -> None:
+    """Let *context* show the certificate as it now lies on disk; connections already made keep theirs.
+
+    Raises OSError (ssl.SSLError is one) if it cannot be used, and *context* is then as it was.
+    """
+    server_context(paths)  # a certificate beside another's key would be half loaded before it fails
+    context.load_cert_chain(*paths, password=_refuse_password)
+
+
+def _refuse_password() -> str:
+    # Left to itself OpenSSL asks at the terminal, and a service would wait there for ever.
+    raise ssl.SSLError("the private key is locked with a password; store it without one")
+
+
+def _will_do(paths: CertificatePaths, now: datetime) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(paths.certificate.read_bytes())
+        server_context(paths)
+    except (OSError, ValueError):
+        return False
+    return now + _RENEWED_BEFORE_END < certificate.not_valid_after_utc
+
+
+def _make(paths: CertificatePaths, hostname: str, now: datetime) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now - _CLOCK_SKEW + _LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(_names(hostname)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    _write(paths.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write(paths.certificate, certificate.public_bytes(Encoding.PEM))
+
+
+def _names(hostname: str) -> list[x509.GeneralName]:
+    return [_name(text) for text in dict.fromkeys((hostname, "localhost", "127.0.0.1", "::1"))]
+
+
+def _name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text.encode("idna").decode("ascii"))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put *content* in the place of whatever was at *path*, whole, readable by us alone."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    fresh.replace(path)
