@@ -1,0 +1,127 @@
+"""What makes no sense in an upstream, and what is allowed but probably not meant."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from dataclasses import replace
+from datetime import timedelta
+
+from relay.mail.address import BadAddress, fold_domain
+from relay.routing.upstreams import Kind, Tls, Upstream
+
+# Whoever answers for one of these and cannot show its certificate is somebody else.
+WELL_KNOWN = (
+    "gmail.com", "googlemail.com", "google.com", "office365.com", "outlook.com", "hotmail.com", "live.com",
+    "yahoo.com", "yahoodns.net", "aol.com", "amazonses.com", "mailgun.org", "mailgun.net", "postmarkapp.com",
+    "sendgrid.net", "sendgrid.com", "brevo.com", "sendinblue.com", "mailjet.com", "mandrillapp.com",
+    "sparkpostmail.com", "smtp2go.com", "mailersend.net", "mailtrap.io", "resend.com", "icloud.com", "me.com",
+    "fastmail.com", "zoho.com", "zoho.eu", "gmx.net", "gmx.com", "web.de", "ionos.com", "ionos.de",
+    "ssl0.ovh.net", "mail.ovh.net", "yandex.com", "yandex.ru", "protonmail.ch",
+)  # fmt: skip
+_AMAZON_SES = re.compile(r"email-smtp[a-z0-9.-]*\.amazonaws\.com")  # other names there are its customers' own
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*\.?")
+_MAX_TIMEOUT = timedelta(minutes=10)
+_MAX_CONCURRENCY = 500
+
+
+class BadUpstream(ValueError):
+    """An upstream cannot be so; the message says what to mend."""
+
+
+def checked(upstream: Upstream) -> Upstream:
+    """Return *upstream* with its host folded.  Raises BadUpstream if it cannot be so."""
+    if not _NAME.fullmatch(upstream.name) or len(upstream.name) > 64:
+        raise BadUpstream("An upstream's name has up to 64 letters, digits, dots, dashes or underscores.")
+    if upstream.kind is Kind.SANDBOX:
+        return _checked_sandbox(upstream)
+    upstream = replace(upstream, host=_folded_host(upstream.host))
+    _check_numbers(upstream)
+    _check_login(upstream)
+    _check_trust(upstream)
+    return upstream
+
+
+def warnings(upstream: Upstream) -> tuple[str, ...]:
+    """What is allowed but probably not meant."""
+    if upstream.kind is Kind.SANDBOX:
+        return ()
+    found = []
+    if upstream.port == 25:
+        found.append("Port 25 is often blocked, and is for mail between servers: prefer 587 or 465.")
+    if upstream.tls is Tls.NONE:
+        what = "mail and password travel" if upstream.username else "mail travels"
+        found.append(f"Without TLS, {what} to {upstream.host} readable for everybody on the way.")
+    elif not upstream.verify_tls:
+        found.append(
+            f"The certificate of {upstream.host} is not verified: anybody on the way can pose as it. "
+            "Better give the certificate to trust with --ca."
+        )
+    if upstream.port == 465 and upstream.tls is not Tls.IMPLICIT:
+        found.append("Port 465 usually wants --tls implicit.")
+    if upstream.port == 587 and upstream.tls is Tls.IMPLICIT:
+        found.append("Port 587 usually wants --tls starttls.")
+    return tuple(found)
+
+
+def _checked_sandbox(upstream: Upstream) -> Upstream:
+    if upstream.host or upstream.username or upstream.password:
+        raise BadUpstream("A sandbox keeps the mail here: it has no host, user name or password.")
+    return upstream
+
+
+def _folded_host(host: str) -> str:
+    if not host:
+        raise BadUpstream("An SMTP upstream needs a host.")
+    try:
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        pass
+    try:
+        folded = fold_domain(host)
+    except BadAddress as fault:
+        raise BadUpstream(f'"{host}" is no host: {fault}') from None
+    if not _HOST.fullmatch(folded) or len(folded) > 253:
+        raise BadUpstream(f'"{host}" is neither a host name nor an IP address.')
+    return folded
+
+
+def _check_numbers(upstream: Upstream) -> None:
+    if not 1 <= upstream.port <= 65535:
+        raise BadUpstream("A port is a number from 1 to 65535.")
+    if not timedelta(seconds=1) <= upstream.timeout <= _MAX_TIMEOUT:
+        raise BadUpstream("The timeout is 1 to 600 seconds.")
+    if not 1 <= upstream.concurrency <= _MAX_CONCURRENCY:
+        raise BadUpstream(f"The concurrency is 1 to {_MAX_CONCURRENCY} connections.")
+
+
+def _check_login(upstream: Upstream) -> None:
+    if (upstream.username is None) != (upstream.password is None):
+        missing = "a password" if upstream.password is None else "a user name"
+        raise BadUpstream(f"To log in, {missing} is missing: give both or neither.")
+    if upstream.username is not None and not upstream.username.isprintable():
+        raise BadUpstream("A user name holds no control characters.")
+
+
+def _check_trust(upstream: Upstream) -> None:
+    if not upstream.verify_tls and (provider := _well_known(upstream.host)):
+        raise BadUpstream(
+            f"{upstream.host} belongs to {provider}, whose certificate can always be verified: if it cannot, "
+            "somebody else is answering. Use the host name that stands in the certificate."
+        )
+    if upstream.pinned_ca is not None:
+        if not upstream.verify_tls:
+            raise BadUpstream("To trust a given certificate is to verify: --ca and --no-verify contradict.")
+        try:
+            ssl.create_default_context(cadata=upstream.pinned_ca)
+        except (ssl.SSLError, ValueError):
+            raise BadUpstream("The file given to trust holds no certificate in PEM form.") from None
+
+
+def _well_known(host: str) -> str | None:
+    bare = host.rstrip(".")
+    if _AMAZON_SES.fullmatch(bare):
+        return "Amazon SES"
+    return next((name for name in WELL_KNOWN if bare == name or bare.endswith(f".{name}")), None)

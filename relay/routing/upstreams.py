@@ -1,0 +1,122 @@
+"""An upstream: one next hop, and all that is needed to speak to it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from relay.db.tables import upstreams
+from relay.mail.address import Address
+from relay.sealing import Sealer
+
+DEFAULT_TIMEOUT = timedelta(seconds=60)
+DEFAULT_CONCURRENCY = 10
+
+
+class NoSuchUpstream(LookupError):
+    """There is no upstream of that name; the message suggests the nearest."""
+
+
+class Kind(StrEnum):
+    """How an upstream is spoken to; each has its transport in `relay.delivery.transports`."""
+
+    SMTP = "smtp"
+    SANDBOX = "sandbox"  # keeps the mail here and shows it: nothing leaves the machine
+
+
+class Tls(StrEnum):
+    """How the connection to an upstream is secured."""
+
+    NONE = "none"
+    STARTTLS = "starttls"  # required: an upstream that does not offer it gets no mail
+    IMPLICIT = "implicit"
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A password as it is stored; only whoever speaks to the upstream reveals it."""
+
+    sealed: bytes
+    sealer: Sealer = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return "Password(***)"
+
+    def reveal(self) -> str:
+        """Return the password itself.  Raises CannotUnseal if the key file has lost its key."""
+        return self.sealer.unseal(self.sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A next hop.  Two that are equal can share a connection.
+
+    `port` 0 and `host` "" are a sandbox's.  `pinned_ca` is PEM: certificates to trust instead of
+    the system's.  `timeout` bounds each step but the answer to the final dot (RFC 5321 §4.5.3.2.6).
+    `archive_address` gets a copy of every message; `sender_address` is the account's own address,
+    where its user name is none.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    host: str = ""
+    port: int = 0
+    tls: Tls = Tls.STARTTLS
+    verify_tls: bool = True
+    pinned_ca: str | None = None
+    username: str | None = None
+    password: Password | None = None
+    sender_address: Address | None = None
+    archive_address: Address | None = None
+    timeout: timedelta = DEFAULT_TIMEOUT
+    concurrency: int = DEFAULT_CONCURRENCY
+    is_enabled: bool = True
+    created_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where it is, in a few words: "smtp.example.com:587", or "kept here"."""
+        return f"{self.host}:{self.port}" if self.host else "kept here"
+
+
+def find_upstream(tx: Connection, name: str, sealer: Sealer) -> Upstream:
+    """Return the upstream called *name*.  Raises NoSuchUpstream."""
+    row = tx.execute(select(upstreams).where(upstreams.c.name == name)).one_or_none()
+    if row is None:
+        near = difflib.get_close_matches(name, tx.execute(select(upstreams.c.name)).scalars(), n=1)
+        hint = f' Did you mean "{near[0]}"?' if near else ' See "relay upstream list".'
+        raise NoSuchUpstream(f'There is no upstream "{name}".{hint}')
+    return _upstream(row, sealer)
+
+
+def all_upstreams(tx: Connection, sealer: Sealer) -> Sequence[Upstream]:
+    """Return every upstream, by name."""
+    return [_upstream(row, sealer) for row in tx.execute(select(upstreams).order_by(upstreams.c.name))]
+
+
+def _upstream(row: Any, sealer: Sealer) -> Upstream:
+    return Upstream(
+        id=row.id,
+        name=row.name,
+        kind=Kind(row.kind),
+        host=row.host or "",
+        port=row.port or 0,
+        tls=Tls(row.tls),
+        verify_tls=row.verify_tls,
+        pinned_ca=row.pinned_ca,
+        username=row.username,
+        password=None if row.password_sealed is None else Password(bytes(row.password_sealed), sealer),
+        sender_address=None if row.sender_address is None else Address.parse(row.sender_address),
+        archive_address=None if row.archive_address is None else Address.parse(row.archive_address),
+        timeout=timedelta(seconds=row.timeout_seconds),
+        concurrency=row.concurrency,
+        is_enabled=row.is_enabled,
+        created_at=row.created_at,
+    )
