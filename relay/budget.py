@@ -24,3 +24,28 @@ class Budget:
     def give_back(self, octets: int) -> None:
         """Return what was taken."""
         self.used -= octets
+
+
+class Reservation:
+    """What one connection has taken of a budget: it grows as a message arrives, and is given back whole."""
+
+    __slots__ = ("_budget", "octets")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.octets = 0
+
+    def grow_to(self, octets: int) -> bool:
+        """Hold at least *octets*; say whether that was possible."""
+        more = octets - self.octets
+        if more <= 0:
+            return True
+        if not self._budget.take(more):
+            return False
+        self.octets = octets
+        return True
+
+    def release(self) -> None:
+        """Give everything back."""
+        self._budget.give_back(self.octets)
+        self.octets = 0

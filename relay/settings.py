@@ -75,6 +75,12 @@ class Settings:
         int,
         About("A message with more Received fields is going in circles and is refused.", least=10),
     ] = 100
+    max_connections: Annotated[
+        int, About("The most clients connected to one relay process at once.", least=1)
+    ] = 5000
+    max_connections_per_address: Annotated[
+        int, About("The most connections from one address to one relay process at once.", least=1)
+    ] = 200
     refuse_bare_newlines: Annotated[
         bool, About("Refuse messages with a bare CR or LF instead of making it CRLF.")
     ] = False

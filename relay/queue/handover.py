@@ -6,6 +6,7 @@ from memory: no claim, no reading back.  Losing the process loses nothing: the l
 
 from collections.abc import Callable
 
+from relay.budget import Budget
 from relay.queue.items import Claimed
 
 MAX_IN_HAND = 2000
@@ -18,14 +19,17 @@ class HandOver:
     the worker sets `taker` and `accepts`, and calls `done` when one has left its hands.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self.in_hand = 0
         self.taker: Callable[[Claimed], None] | None = None
         self.accepts: Callable[[str], bool] = lambda _route_id: True
 
-    def reserve(self, route_id: str) -> bool:
-        """Whether a delivery of this route may come the short way; if so, its place is kept."""
+    def reserve(self, route_id: str, octets: int) -> bool:
+        """Whether a delivery of this route and size may come the short way; if so, its place is kept."""
         if self.taker is None or self.in_hand >= MAX_IN_HAND or not self.accepts(route_id):
+            return False
+        if not self.budget.take(octets):
             return False
         self.in_hand += 1
         return True
@@ -34,10 +38,11 @@ class HandOver:
         """Hand over what is committed."""
         if self.taker is None:
             # Nobody delivers in this process any more; the lease will run out, or be taken back.
-            self.in_hand -= 1
+            self.done(claimed.octets)
             return
         self.taker(claimed)
 
-    def done(self) -> None:
+    def done(self, octets: int) -> None:
         """A place is free again: the delivery is settled, released, or was never committed."""
         self.in_hand -= 1
+        self.budget.give_back(octets)

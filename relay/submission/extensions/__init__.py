@@ -1,0 +1,77 @@
+"""The ESMTP extensions: one file each, announced only where they work.
+
+An extension is what it adds to the answer to EHLO, and the parameters it gives to MAIL and RCPT.
+EXTENSIONS is the whole list, in the order in which they are announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from relay.submission import replies
+from relay.submission.extensions import (
+    auth,
+    eight_bit,
+    mt_priority,
+    plain_words,
+    size,
+    smtputf8,
+    starttls,
+)
+from relay.submission.extensions.base import BadParameter, Extension, Parameter
+
+if TYPE_CHECKING:
+    from relay.submission.server import Server
+
+__all__ = ["EXTENSIONS", "BadParameter", "announced", "mail_parameters", "rcpt_parameters"]
+
+EXTENSIONS: tuple[Extension, ...] = (
+    plain_words.PIPELINING,
+    size.SIZE,
+    starttls.STARTTLS,
+    auth.AUTH,
+    eight_bit.EIGHT_BIT_MIME,
+    smtputf8.SMTPUTF8,
+    plain_words.ENHANCED_STATUS_CODES,
+    mt_priority.MT_PRIORITY,
+)
+
+_MAIL: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.mail_parameters.items()}
+_RCPT: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.rcpt_parameters.items()}
+
+
+def announced(server: Server) -> Iterator[str]:
+    """The lines of the answer to EHLO in this session as it is now."""
+    return (line for extension in EXTENSIONS if (line := extension.announce(server)) is not None)
+
+
+def mail_parameters(server: Server, words: list[str]) -> dict[str, Any]:
+    """Read the parameters of MAIL into the fields of mail.Envelope that they set.
+
+    Raises BadParameter for one that is unknown (555), twice there or has no such value (501).
+    """
+    return _read(_MAIL, server, words) if words else {}
+
+
+def rcpt_parameters(server: Server, words: list[str]) -> dict[str, Any]:
+    """Read the parameters of RCPT into the fields of mail.Recipient that they set, likewise."""
+    return _read(_RCPT, server, words) if words else {}
+
+
+def _read(known: Mapping[str, Parameter], server: Server, words: list[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    seen: set[str] = set()
+    if not server.session.facts.is_esmtp:
+        raise BadParameter(replies.UNKNOWN_PARAMETER.saying("Parameters need EHLO"))
+    for word in words:
+        keyword, _, value = word.partition("=")
+        keyword = keyword.upper()
+        parameter = known.get(keyword)
+        if parameter is None:
+            raise BadParameter(replies.UNKNOWN_PARAMETER.saying(f"Parameter {keyword[:40]} not recognised"))
+        if keyword in seen:
+            raise BadParameter(replies.BAD_PARAMETER.saying(f"Parameter {keyword} given twice"))
+        seen.add(keyword)
+        fields |= parameter(server, value)
+    return fields

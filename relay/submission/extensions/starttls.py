@@ -1,0 +1,19 @@
+"""STARTTLS (RFC 3207) is offered until TLS is on, on every port that is not plain by decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay.config import TlsMode
+from relay.submission.extensions.base import Extension
+
+if TYPE_CHECKING:
+    from relay.submission.server import Server
+
+
+def _announce(server: Server) -> str | None:
+    is_offered = server.tls is None and server.port.listener.tls is not TlsMode.NONE
+    return "STARTTLS" if is_offered else None
+
+
+STARTTLS = Extension(_announce)

@@ -1,0 +1,150 @@
+"""Bytes in, lines and message contents out: no sockets, no waiting, testable one byte at a time.
+
+Everything that depends on where one packet ends and the next begins lives in this file.  The
+framer is in one of two modes, and only its owner moves it:
+
+    LINES ── expect_content() ──► CONTENT ── the end of data was found ──► LINES
+
+In LINES, a line ends with LF; the CR before it is dropped (RFC 5321 §2.3.8 wants CRLF; a client
+that sends commands with a bare LF does no harm).  A bare CR stays in the line, and is refused as
+any other control character.  In CONTENT, only CRLF . CRLF ends the data, at whatever place the
+packets are split (RFC 5321 §4.1.1.4); a bare CR or LF never does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# RFC 5321 §4.5.3.1.4 asks for 512 octets, RFC 4954 §4 for 12,288 in AUTH; one limit serves both.
+MAX_LINE_OCTETS = 12_288 + 512
+
+_END = b"\r\n.\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A command or an AUTH response, without its line end."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LineTooLong:
+    """A line beyond MAX_LINE_OCTETS came to its end; nothing of it was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What DATA brought, still dot-stuffed, its last CRLF included; None if it went beyond the limit."""
+
+    octets: bytes | None
+    size: int
+
+
+Frame = Line | LineTooLong | Content
+
+
+class Framer:
+    """Cuts one connection's bytes into frames, each handed out only when it is asked for."""
+
+    __slots__ = ("_buffer", "_chunks", "_is_content", "_limit", "_overlong", "_position", "_size", "_tail")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._position = 0
+        self._is_content = False
+        self._overlong = False
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._tail = b""
+        self._limit = 0
+
+    @property
+    def size(self) -> int:
+        """Octets of the content that is arriving, so far."""
+        return self._size
+
+    @property
+    def is_content(self) -> bool:
+        """Whether a message is arriving."""
+        return self._is_content
+
+    @property
+    def buffered(self) -> int:
+        """Octets received and not yet handed out."""
+        return len(self._buffer) - self._position
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived."""
+        self._buffer = self._buffer[self._position :] + data if self.buffered else data
+        self._position = 0
+
+    def discard(self) -> None:
+        """Forget everything received: what came before TLS began is not to be trusted (RFC 3207 §4.2)."""
+        self._buffer, self._position, self._overlong = b"", 0, False
+
+    def expect_content(self, limit: int) -> None:
+        """From here on comes a message, of which at most *limit* octets are kept."""
+        self._is_content = True
+        self._limit = limit
+        self._chunks, self._size = [], 0
+        # The CRLF that ended the DATA command counts as the first two octets of the end mark.
+        self._tail = b"\r\n"
+
+    def stop_keeping(self) -> None:
+        """Go on looking for the end of the message, but keep nothing of it."""
+        self._limit = -1
+        self._chunks = []
+
+    def next(self) -> Frame | None:
+        """Hand out the next frame; None when it has not arrived whole."""
+        if self._position == len(self._buffer):
+            return None
+        return self._next_content() if self._is_content else self._next_line()
+
+    def _next_line(self) -> Frame | None:
+        buffer, start = self._buffer, self._position
+        end = buffer.find(b"\n", start)
+        if end < 0:
+            if self._overlong or len(buffer) - start > MAX_LINE_OCTETS:
+                self._overlong = True
+                self._buffer, self._position = b"", 0
+            return None
+        self._position = end + 1
+        if self._overlong or end - start > MAX_LINE_OCTETS:
+            self._overlong = False
+            return LineTooLong()
+        if end > start and buffer[end - 1] == 13:  # CR
+            end -= 1
+        return Line(buffer[start:end])
+
+    def _next_content(self) -> Content | None:
+        data = self._buffer[self._position :] if self._position else self._buffer
+        tail = self._tail
+        # The end mark may begin within the last four octets before this chunk ...
+        straddling = tail + data[:4]
+        found = straddling.find(_END)
+        end = found - len(tail) if found >= 0 else data.find(_END)
+        if found < 0 and end < 0:
+            self._keep(data)
+            self._tail = (tail + data)[-4:] if len(data) < 4 else data[-4:]
+            self._buffer, self._position = b"", 0
+            return None
+        # ... so `end`, where its first CR stands in this chunk, may be negative; the CRLF of the
+        # end mark belongs to the message's last line.
+        if end + 2 > 0:
+            self._keep(data[: end + 2])
+        self._position += end + len(_END)
+        self._is_content = False
+        octets = None if self._size > self._limit else b"".join(self._chunks)
+        if octets is not None and end + 2 < 0:
+            octets = octets[: end + 2]
+        self._chunks = []
+        return Content(octets, self._size)
+
+    def _keep(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._limit:
+            self._chunks.append(data)
+        else:
+            self._chunks = []

@@ -1,0 +1,219 @@
+"""What the door does with mail: policy is asked, the queue is written to, and only then 250 is said.
+
+`Handler` is a handler of aiosmtpd's manner: its hooks only translate.  May it? is `relay.policy`;
+do it is `relay.queue`.
+
+Law 1: 250 is said after the commit.  From that instant the message is ours (RFC 5321 §4.2.5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from relay import log
+from relay.clock import Clock
+from relay.current import Current
+from relay.db.engine import Database
+from relay.mail.reply import Reply
+from relay.notify.mismatch import sender_mismatch_notice
+from relay.policy import Stage, decide
+from relay.policy.decision import Accept, Decision, Hold, Reject, Rewrite
+from relay.policy.submission import Limits, Submission, User
+from relay.queue.accept import accept
+from relay.queue.handover import HandOver
+from relay.queue.items import Notice
+from relay.queue.notices import note
+from relay.routing.routes import RoutingTable
+from relay.settings import Settings
+from relay.submission import replies
+from relay.submission.letter import BadLetter, Letter, read_letter
+from relay.submission.stamp import Stamped, stamp
+
+if TYPE_CHECKING:
+    from relay.submission.server import Server, ServerSession
+    from relay.submission.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What the handler works with, all of it shared by the process."""
+
+    db: Database
+    clock: Clock
+    settings: Current[Settings]
+    routing: Current[RoutingTable]
+    handover: HandOver
+    new_id: Callable[[datetime], str]
+    hostname: str
+    owner: str
+
+
+class Handler:
+    """aiosmtpd's hooks, for all connections of a process."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._limits = (office.settings.value, _limits_of(office.settings.value))
+        self._telling: set[asyncio.Future[object]] = set()
+
+    def limits(self) -> Limits:
+        """The server's own limits, as the settings are now."""
+        settings, limits = self._limits
+        if settings is not self._office.settings.value:
+            settings = self._office.settings.value
+            limits = _limits_of(settings)
+            self._limits = (settings, limits)
+        return limits
+
+    async def handle_MAIL(
+        self,
+        _server: Server,
+        session: ServerSession,
+        envelope: Transaction,
+        _sender: str,
+        _options: list[str],
+    ) -> Reply:
+        """Ask whether this user may send as this address."""
+        return self._ask(Stage.MAIL, session, envelope) or replies.SENDER_OK
+
+    async def handle_RCPT(
+        self,
+        _server: Server,
+        session: ServerSession,
+        envelope: Transaction,
+        _address: str,
+        _options: list[str],
+    ) -> Reply:
+        """Ask whether it may be sent to this address, too."""
+        return self._ask(Stage.RCPT, session, envelope) or replies.RECIPIENT_OK
+
+    async def handle_DATA(self, _server: Server, session: ServerSession, envelope: Transaction) -> Reply:
+        """May this message be sent?  Then keep it, and only then say so."""
+        assert isinstance(envelope.content, bytes)
+        try:
+            letter = read_letter(
+                envelope.content, refuse_bare=self._office.settings.value.refuse_bare_newlines
+            )
+        except BadLetter as fault:
+            log.refused(
+                session=session.facts.id,
+                user=session.facts.user,
+                rule="letter",
+                reply=fault.reply,
+                sender=str(envelope.sender),
+            )
+            return fault.reply
+        refusal = self._ask(Stage.DATA, session, envelope, letter)
+        return refusal or await self._keep(session, envelope, letter)
+
+    # --- may it? ------------------------------------------------------------------------------
+
+    def _ask(
+        self, stage: Stage, session: ServerSession, transaction: Transaction, letter: Letter | None = None
+    ) -> Reply | None:
+        """Ask policy; note in the transaction what it wants done; return its reply if it refuses."""
+        user = _user(session)
+        submission = Submission(
+            session=session.facts,
+            envelope=transaction.as_envelope(),
+            user=user,
+            limits=self.limits(),
+            header=letter.header if letter else None,
+            octets=len(letter.content) if letter else 0,
+        )
+        decision = decide(stage, submission)
+        match decision:
+            case Hold():
+                transaction.hold_reason = decision.reason
+            case Rewrite():
+                transaction.rewritten_sender = decision.sender
+            case Reject():
+                log.refused(
+                    session=session.facts.id,
+                    user=user.name,
+                    rule=decision.rule,
+                    reply=decision.reply,
+                    sender=str(transaction.sender),
+                )
+            case Accept():
+                pass
+        if decision.notices:
+            transaction.notices.extend(self._notices(session, decision))
+            if isinstance(decision, Reject):
+                self._tell(transaction.notices)
+        return decision.reply if isinstance(decision, Reject) else None
+
+    def _notices(self, session: ServerSession, decision: Decision) -> list[Notice]:
+        office = self._office
+        return [
+            sender_mismatch_notice(
+                _user(session),
+                mismatch,
+                session=session.facts,
+                decision=decision,
+                now=office.clock.now(),
+                new_id=office.new_id,
+                settings=office.settings.value,
+            )
+            for mismatch in decision.notices
+        ]
+
+    def _tell(self, notices: list[Notice]) -> None:
+        """Write the notices of a refusal; the client's answer does not wait for that."""
+        for notice in notices:
+            written = self._office.db.write(note, notice)
+            self._telling.add(written)
+            written.add_done_callback(self._told)
+        notices.clear()
+
+    def _told(self, written: asyncio.Future[object]) -> None:
+        self._telling.discard(written)
+        if not written.cancelled() and (fault := written.exception()) is not None:
+            log.fault("notice", fault)
+
+    # --- do it ----------------------------------------------------------------------------------
+
+    async def _keep(self, session: ServerSession, transaction: Transaction, letter: Letter) -> Reply:
+        office = self._office
+        made = stamp(office, session, transaction, letter)
+        acceptance = made.acceptance
+        try:
+            await office.db.write(accept, acceptance)
+        except BaseException:
+            _give_up(office.handover, made)
+            raise
+        # The message is ours from here on: the commit above is our promise.
+        log.message_accepted(
+            message=acceptance.id,
+            origin=acceptance.origin.value,
+            session=session.facts.id,
+            user=session.facts.user,
+            sender=str(acceptance.envelope.sender),
+            recipients=len(acceptance.envelope.recipients),
+            octets=len(acceptance.content),
+        )
+        for claimed in made.in_hand:
+            office.handover.put(claimed)
+        return replies.QUEUED.saying(f"Queued as {acceptance.id}")
+
+
+def _give_up(handover: HandOver, made: Stamped) -> None:
+    for claimed in made.in_hand:
+        handover.done(claimed.octets)
+
+
+def _user(session: ServerSession) -> User:
+    assert session.user is not None, "the table of verbs asks for a login before MAIL"
+    return session.user
+
+
+def _limits_of(settings: Settings) -> Limits:
+    return Limits(
+        max_message_bytes=settings.max_message_bytes,
+        max_recipients=settings.max_recipients,
+        max_received_fields=settings.max_received_fields,
+    )

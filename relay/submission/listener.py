@@ -1,0 +1,148 @@
+"""The door as a whole: its ports, who is inside, and how it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relay import log
+from relay.accounts.verifier import Verifier
+from relay.budget import Budget
+from relay.config import Listener, TlsMode
+from relay.mail.reply import Reply
+from relay.policy.submission import Limits
+from relay.submission import replies
+from relay.submission.handler import Handler, Office
+from relay.submission.server import Server
+
+_BACKLOG = 1024
+_SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One listening port, and the listener that it belongs to."""
+
+    listener: Listener
+    number: int
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether TLS begins with the first byte."""
+        return self.listener.tls is TlsMode.IMPLICIT
+
+
+class Door:
+    """What all connections of a process share."""
+
+    def __init__(
+        self,
+        office: Office,
+        *,
+        verifier: Verifier,
+        budget: Budget,
+        tls_context: ssl.SSLContext,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.office = office
+        self.handler = Handler(office)
+        self.hooks = hooks_of(self.handler)
+        self.hostname = office.hostname
+        self.verifier = verifier
+        self.budget = budget
+        self.tls_context = tls_context
+        self._servers: list[asyncio.Server] = []
+        self._inside: set[Server] = set()
+        self._by_address: Counter[str] = Counter()
+        self._is_closing = False
+
+    # --- opening and closing ----------------------------------------------------------------
+
+    async def listen(self, listener: Listener, sockets: Sequence[socket.socket]) -> None:
+        """Take connections on *sockets*, which are bound already, as *listener* says."""
+        for bound in sockets:
+            port = Port(listener, bound.getsockname()[1])
+            self._servers.append(
+                await self.loop.create_server(
+                    lambda port=port: Server(self.handler, self, port),  # type: ignore[misc]
+                    sock=bound,
+                    backlog=_BACKLOG,
+                )
+            )
+
+    async def sweep(self) -> None:
+        """End the sessions whose time is up, again and again: one timer for all of them."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = self.loop.time()
+            for server in [s for s in self._inside if s.deadline < now]:
+                server.turn_away(replies.IDLE_TOO_LONG)
+
+    async def close(self, grace: float) -> None:
+        """Take nobody else; send the idle away; let messages that are arriving end within *grace* seconds."""
+        self._is_closing = True
+        for listening in self._servers:
+            listening.close()
+        until = self.loop.time() + grace
+        while self._inside and self.loop.time() < until:
+            for server in [s for s in self._inside if not s.is_busy]:
+                server.turn_away(replies.SHUTTING_DOWN)
+            await asyncio.sleep(0.05)
+        for server in list(self._inside):
+            server.turn_away(replies.SHUTTING_DOWN)
+
+    # --- who is inside ----------------------------------------------------------------------
+
+    def admit(self, server: Server) -> Reply | None:
+        """Count a new connection; a reply if it cannot stay."""
+        facts = server.session.facts
+        self._inside.add(server)
+        self._by_address[facts.peer_address] += 1
+        log.session_opened(session=facts.id, listener=facts.listener, peer=facts.peer_address)
+        settings = self.office.settings.value
+        if self._is_closing:
+            return replies.SHUTTING_DOWN
+        if len(self._inside) > settings.max_connections:
+            return replies.TOO_MANY_CONNECTIONS
+        if self._by_address[facts.peer_address] > settings.max_connections_per_address:
+            return replies.TOO_MANY_CONNECTIONS.saying("Too many connections from your address")
+        return None
+
+    def dismiss(self, server: Server, reason: str) -> None:
+        """A connection is gone."""
+        if server in self._inside:
+            self._inside.remove(server)
+            facts = server.session.facts
+            self._by_address[facts.peer_address] -= 1
+            if not self._by_address[facts.peer_address]:
+                del self._by_address[facts.peer_address]
+            log.session_closed(session=facts.id, reason=reason)
+
+    @property
+    def sessions(self) -> Sequence[Server]:
+        """Everybody inside."""
+        return tuple(self._inside)
+
+    # --- what connections ask for -----------------------------------------------------------
+
+    def new_session_id(self) -> str:
+        """A name for a connection, for the log and the story of its messages."""
+        return self.office.new_id(self.office.clock.now())
+
+    def limits(self) -> Limits:
+        """The server's own limits, as the settings are now."""
+        return self.handler.limits()
+
+
+def hooks_of(handler: object) -> dict[str, Callable[..., Awaitable[Any]]]:
+    """The hooks a handler of aiosmtpd's manner has: MAIL for handle_MAIL, and so on."""
+    return {
+        name.removeprefix("handle_"): getattr(handler, name)
+        for name in dir(handler)
+        if name.startswith("handle_")
+    }

@@ -1,0 +1,394 @@
+"""One client connection: the loop only carries bytes, and this file carries them to the verbs.
+
+`Server` is an aiosmtpd.smtp.SMTP: its handler hooks (`handle_MAIL`, `handle_DATA` …), its Session
+and Envelope are what aiosmtpd's users know.  What differs is how bytes come in.  aiosmtpd reads
+with a coroutine and several awaits per command and one per line of DATA; here `data_received`
+feeds a framer, commands are answered at once, the replies of a pipelined burst leave in one
+write, and a task is made only where something must be waited for (a password, a commit).
+This is the one file that knows aiosmtpd's insides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import types
+from collections.abc import Coroutine, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.smtp import MISSING, SMTP
+from aiosmtpd.smtp import Session as AiosmtpdSession
+
+from relay import log
+from relay.budget import Reservation
+from relay.mail.reply import Reply
+from relay.mail.session import Session
+from relay.submission import replies
+from relay.submission.framing import Content, Framer, Line, LineTooLong
+from relay.submission.replies import reply_for
+from relay.submission.tls import TlsLayer
+from relay.submission.transaction import Transaction
+from relay.submission.verbs import VERBS, obstacle
+from relay.submission.verbs.data import take_content
+
+if TYPE_CHECKING:
+    from relay.policy.submission import User
+    from relay.submission.auth import Exchange
+    from relay.submission.handler import Handler
+    from relay.submission.listener import Door, Port
+
+MAX_BUFFERED_OCTETS = 256 * 1024
+COMMAND_SECONDS = 300.0  # RFC 5321 §4.5.3.2.7
+LOGIN_SECONDS = 60.0  # for all that comes before a login
+HANDSHAKE_SECONDS = 15.0
+MAX_ERRORS = 20
+
+
+class ServerSession(AiosmtpdSession):
+    """aiosmtpd's session, and beside it our frozen facts and the user who logged in."""
+
+    facts: Session
+    user: User | None = None
+    auth_data: Any
+    peer: Any
+
+
+class Server(SMTP):
+    """The server's side of one connection, from the first byte to the last."""
+
+    transport: asyncio.Transport | None
+    session: ServerSession
+    envelope: Transaction
+
+    def __init__(self, handler: Handler, door: Door, port: Port) -> None:
+        # Not SMTP.__init__: it makes a stream reader and looks through both objects for hooks by
+        # name, two milliseconds for each connection.  What inherited code reads is set here.
+        self.event_handler = handler
+        self._handle_hooks = door.hooks
+        self.hostname = door.hostname
+        self.loop = door.loop
+        self.door = door
+        self.port = port
+        self.transport = None
+        self.exchange: Exchange | None = None  # an AUTH that waits for the client's next line
+        self.tls: TlsLayer | None = None
+        self.errors = 0
+        self.deadline = 0.0
+        self.reservation = Reservation(door.budget)
+        self.ran_out_of_memory = False
+        self._framer = Framer()
+        self._out: list[bytes] = []
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._has_ended = False
+
+    def __del__(self) -> None:
+        """Nothing: the stream protocol's own clean-up has nothing to clean here."""
+
+    # --- the transport's side ---------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there: greet it, or, on an implicit port, wait for its handshake."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        peer: Any = transport.get_extra_info("peername") or ("", 0)
+        self._begin_session(
+            Session(self.door.new_session_id(), self.port.listener.name, str(peer[0]), int(peer[1]))
+        )
+        self.session.peer = peer
+        self.deadline = self.loop.time() + HANDSHAKE_SECONDS
+        refusal = self.door.admit(self)
+        if self.port.is_implicit and refusal is None:
+            self.tls = TlsLayer(self.door.tls_context)
+        else:
+            self._greet(refusal)
+
+    def _greet(self, refusal: Reply | None = None) -> None:
+        self.deadline = self.loop.time() + LOGIN_SECONDS
+        if refusal is None:
+            self.say(Reply(220, "", f"{self.hostname} ESMTP ready"))
+        else:
+            self.say_goodbye(refusal)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Carry what arrived to the framer, through TLS where it is on, and answer it."""
+        if self._is_closing:
+            return
+        if self.tls is not None:
+            was_established = self.tls.is_established
+            try:
+                data = self.tls.receive(data)
+            except ssl.SSLError:
+                self._abort()
+                return
+            if not was_established and self.tls.is_established:
+                self._secured()
+            if not data:
+                self._flush()
+                return
+        self._framer.feed(data)
+        self._advance()
+
+    def _secured(self) -> None:
+        assert self.tls is not None
+        # Nothing said before TLS survives it (RFC 3207 §4.2).
+        facts = replace(self.session.facts, tls=self.tls.description, helo="", is_esmtp=False)
+        peer = self.session.peer
+        self._begin_session(facts)
+        self.session.peer, self.session.ssl = peer, {"description": facts.tls}
+        if self.port.is_implicit:
+            self._greet()
+        else:
+            self.deadline = self.loop.time() + LOGIN_SECONDS
+
+    def eof_received(self) -> bool:
+        """The client will say no more; what it asked for before is still answered."""
+        self._has_ended = True
+        if self._task is None:
+            self._abort()
+        return self._task is not None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone; a commit that is under way goes on without it."""
+        self._is_closing = True
+        self.transport = None
+        self._framer.discard()
+        if self._task is None:
+            self.reservation.release()
+        self.door.dismiss(self, "lost" if error else "closed")
+
+    def pause_writing(self) -> None:
+        """The client does not read our replies: read no more of its commands."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        if self.transport is not None and self._task is None:
+            self.transport.resume_reading()
+
+    # --- what verbs may ask for -------------------------------------------------------------
+
+    def say(self, reply: Reply) -> None:
+        """Send *reply*, together with the others of this burst."""
+        self._out.append(reply.to_wire())
+
+    def say_goodbye(self, reply: Reply) -> None:
+        """Send *reply* as the last word."""
+        self.say(reply)
+        self._close_after_flush()
+
+    def expect_content(self, limit: int) -> None:
+        """What comes next is a message; more than *limit* octets of it are not kept."""
+        self.ran_out_of_memory = False
+        self._framer.expect_content(limit)
+
+    def start_tls(self) -> None:
+        """Send what was said so far in the clear, forget what was heard, and begin TLS."""
+        self.say(replies.START_TLS)
+        self._flush()
+        self._framer.discard()
+        self.tls = TlsLayer(self.door.tls_context)
+        self.deadline = self.loop.time() + HANDSHAKE_SECONDS
+
+    def begin_transaction(self) -> None:
+        """Forget the transaction; the session stays."""
+        self.envelope = Transaction()
+
+    def log_in(self, user: User) -> None:
+        """From here on the session is *user*'s."""
+        session = self.session
+        session.user = user
+        session.authenticated = True
+        session.auth_data = user
+        session.facts = replace(
+            session.facts, user=user.name, user_id=user.id, credential_id=user.credential_id
+        )
+
+    async def hook(self, name: str, *arguments: Any) -> Reply | None:
+        """Call the handler's hook *name*, if it has one, and return what it says."""
+        hook = self._handle_hooks.get(name)
+        if hook is None:
+            return None
+        said = await hook(self, self.session, self.envelope, *arguments)
+        return None if said is MISSING else _as_reply(said)
+
+    @property
+    def limits_size(self) -> int:
+        """The largest message taken, in octets."""
+        return self.door.limits().max_message_bytes or 0
+
+    # --- bytes to verbs -----------------------------------------------------------------------
+
+    def _begin_session(self, facts: Session) -> None:
+        self.session = ServerSession(self.loop)
+        self.session.facts = facts
+        self.exchange = None
+        self.begin_transaction()
+
+    def _advance(self) -> None:
+        """Answer every frame that is whole, up to the first that must be waited for."""
+        framer = self._framer
+        while self._task is None and not self._is_closing:
+            frame = framer.next()
+            if frame is None:
+                break
+            self.deadline = self.loop.time() + (COMMAND_SECONDS if self.session.user else LOGIN_SECONDS)
+            try:
+                self._answer(frame)
+            except Exception as fault:  # noqa: BLE001  law 5: our fault is never a 5xx, nor a traceback
+                self._our_fault(fault)
+        if framer.is_content:
+            self._make_room()
+        if framer.buffered > MAX_BUFFERED_OCTETS and self._task is not None and self.transport:
+            self.transport.pause_reading()
+        self._flush()
+
+    def _make_room(self) -> None:
+        """A message is arriving: hold as much memory as has come of it, or keep no more of it."""
+        self.deadline = self.loop.time() + COMMAND_SECONDS
+        if not self.ran_out_of_memory and not self.reservation.grow_to(self._framer.size):
+            self.ran_out_of_memory = True
+            self._framer.stop_keeping()
+            self.reservation.release()
+
+    def _answer(self, frame: Line | LineTooLong | Content) -> None:
+        match frame:
+            case Content():
+                self._run(take_content(self, frame))
+            case LineTooLong():
+                self.exchange = None
+                self._conclude(replies.LINE_TOO_LONG)
+            case Line() if self.exchange is not None:
+                self._run(self.exchange.respond(self, frame.octets))
+            case Line():
+                self._command(frame.octets)
+
+    def _command(self, line: bytes) -> None:
+        name, _, rest = line.partition(b" ")
+        try:
+            argument = rest.decode().strip()
+        except UnicodeDecodeError:
+            self._conclude(replies.BAD_OCTETS)
+            return
+        if argument and not argument.isprintable():
+            self._conclude(replies.BAD_OCTETS)
+            return
+        verb = VERBS.get(name.upper())
+        if verb is None:
+            self._conclude(replies.UNKNOWN_COMMAND)
+        elif (reply := obstacle(self, verb, argument)) is not None:
+            self._conclude(reply)
+        else:
+            said = verb.run(self, argument)
+            if isinstance(said, Coroutine):
+                self._run(said)
+            else:
+                self._conclude(said)
+
+    def _run(self, answering: Coroutine[Any, Any, Reply | None]) -> None:
+        """Carry *answering* to its end at once if it does not wait, in a task from where it does."""
+        try:
+            waited_for = answering.send(None)
+        except StopIteration as end:
+            self._conclude(end.value)
+        else:
+            self._task = self.loop.create_task(self._wait_and_conclude(answering, waited_for))
+
+    async def _wait_and_conclude(self, answering: Coroutine[Any, Any, Reply | None], first: Any) -> None:
+        try:
+            self._conclude(await _carry_on(answering, first))
+        except Exception as fault:  # noqa: BLE001  as above
+            self._our_fault(fault)
+        finally:
+            self._task = None
+        if self._has_ended:
+            self._close_after_flush()
+        if self.transport is not None:
+            self.transport.resume_reading()
+        self._advance()
+
+    def _conclude(self, reply: Reply | None) -> None:
+        if reply is None:
+            return  # the verb has said all itself
+        if reply.code >= 500:
+            self.errors += 1
+            if self.errors >= MAX_ERRORS:
+                self.say(reply)
+                reply = replies.TOO_MANY_ERRORS
+        if reply.code in (221, 421):
+            self.say_goodbye(reply)
+        else:
+            self.say(reply)
+
+    def _our_fault(self, fault: Exception) -> None:
+        log.fault("door", fault)
+        self.exchange = None
+        self.begin_transaction()
+        self.say(reply_for(fault))
+
+    # --- out ----------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Write everything said, in one piece."""
+        if self.transport is None:
+            self._out.clear()
+            return
+        if self._out:
+            said = b"".join(self._out)
+            self._out.clear()
+            if self.tls is None:
+                self.transport.write(said)
+            else:
+                self.tls.send(said)
+        if self.tls is not None and (sealed := self.tls.outgoing):
+            self.transport.write(sealed)
+        if self._is_closing:
+            self._abort()
+
+    def _close_after_flush(self) -> None:
+        self._is_closing = True
+
+    def _abort(self) -> None:
+        self._is_closing = True
+        if self.transport is not None:
+            if self.tls is not None:
+                if self.tls.is_established:
+                    self.tls.say_goodbye()
+                if sealed := self.tls.outgoing:
+                    self.transport.write(sealed)
+            self.transport.close()
+
+    # --- what the door may ask for ------------------------------------------------------------
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is arriving, or something is being waited for."""
+        return self._task is not None or self._framer.is_content
+
+    def turn_away(self, reply: Reply) -> None:
+        """End the session with *reply*, which is the answer to no command."""
+        if self._task is not None and reply is replies.IDLE_TOO_LONG:
+            return  # it waits for us
+        if self.tls is None or self.tls.is_established:
+            self.say_goodbye(reply)
+            self._flush()
+        else:
+            self._abort()
+
+
+def _as_reply(said: Any) -> Reply:
+    """Understand what a handler of aiosmtpd's manner says: a line of text with its code in front."""
+    if isinstance(said, Reply):
+        return said
+    text = str(said)
+    return Reply.parse(int(text[:3]), [text[4:]])
+
+
+@types.coroutine
+def _carry_on(answering: Coroutine[Any, Any, Any], first: Any) -> Generator[Any, Any, Any]:
+    """Let a task take over a coroutine that was begun without one and came to wait for *first*."""
+    yield first
+    return (yield from answering.__await__())

@@ -1,0 +1,142 @@
+"""From what a client handed in to what the queue keeps: stamped, completed, planned.
+
+Here the message gets its id, its Received field and whatever a submission server adds to a header
+that lacks it (RFC 6409 §8), its priority, its route, and perhaps its place in this process's hands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from relay.mail.address import Address
+from relay.mail.envelope import Envelope
+from relay.mail.facts import Facts, facts_of
+from relay.mail.fixups import complete
+from relay.mail.priority import Priority, combine, from_mt_priority
+from relay.mail.received import received_field
+from relay.policy.submission import User
+from relay.queue.claim import LEASE
+from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin, Part
+from relay.queue.parts import divide
+from relay.queue.rank import rank_at
+from relay.routing.routes import plan
+from relay.submission.letter import Letter
+
+if TYPE_CHECKING:
+    from relay.submission.handler import Office
+    from relay.submission.server import ServerSession
+    from relay.submission.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """What goes into the queue, and those of its deliveries that come the short way to the worker."""
+
+    acceptance: Acceptance
+    in_hand: tuple[Claimed, ...]
+
+
+def stamp(office: Office, session: ServerSession, transaction: Transaction, letter: Letter) -> Stamped:
+    """Make of *letter* what the queue accepts, leased to this process where there is room for it."""
+    assert session.user is not None
+    settings, now, user = office.settings.value, office.clock.now(), session.user
+    message_id = office.new_id(now)
+    facts = facts_of(letter.header)
+    envelope = transaction.as_envelope()
+    if transaction.rewritten_sender is not None and envelope.sender is not Address.NULL:
+        envelope = replace(envelope, sender=transaction.rewritten_sender)
+    content = _stamped_content(office, session, transaction, letter, message_id=message_id, now=now)
+    priority = _priority(user, envelope, facts)
+    due_at = max(now, envelope.hold_until) if envelope.hold_until else now
+    lease = Lease(office.owner, now + LEASE)
+
+    def lease_for(route_id: str) -> Lease | None:
+        is_due = due_at == now
+        return lease if is_due and office.handover.reserve(route_id, len(content)) else None
+
+    parts = divide(
+        plan(office.routing.value, envelope, user.id),
+        at_most=settings.recipients_per_delivery,
+        due_at=due_at,
+        rank_at=rank_at(due_at, priority, settings),
+        hold_reason=transaction.hold_reason,
+        lease_for=lease_for,
+    )
+    acceptance = Acceptance(
+        id=message_id,
+        accepted_at=now,
+        expires_at=settings.schedule.gives_up_at(due_at),
+        origin=Origin.SUBMISSION,
+        envelope=envelope,
+        content=content,
+        priority=priority,
+        parts=parts,
+        session=session.facts,
+        header_from=facts.header_from,
+        subject=facts.subject,
+        message_id_field=facts.message_id,
+        tag=facts.tag,
+        notices=tuple(transaction.notices),
+    )
+    return Stamped(acceptance, tuple(_claimed(acceptance, part, user) for part in parts if part.lease))
+
+
+def _priority(user: User, envelope: Envelope, facts: Facts) -> Priority:
+    asked = envelope.mt_priority
+    named = facts.priorities if asked is None else (*facts.priorities, from_mt_priority(asked))
+    return combine(user.default_priority, named, user.highest_priority)
+
+
+def _stamped_content(
+    office: Office,
+    session: ServerSession,
+    transaction: Transaction,
+    letter: Letter,
+    *,
+    message_id: str,
+    now: datetime,
+) -> bytes:
+    recipients = transaction.recipients
+    received = received_field(
+        session.facts,
+        hostname=office.hostname,
+        message_id=message_id,
+        now=now,
+        recipient=recipients[0].address if len(recipients) == 1 else None,
+        smtputf8=bool(transaction.parameters.get("smtputf8")),
+        reveal_client=office.settings.value.reveal_client,
+    )
+    return received + complete(
+        letter.content,
+        letter.header,
+        now=now,
+        message_id=message_id,
+        hostname=office.hostname,
+        sender=transaction.rewritten_sender,
+    )
+
+
+def _claimed(acceptance: Acceptance, part: Part, user: User) -> Claimed:
+    """The delivery as the worker gets it, just as a claim from the table would give it."""
+    assert part.lease is not None
+    envelope = acceptance.envelope
+    if len(part.recipients) < len(envelope.recipients):
+        mine = set(part.recipients)
+        envelope = replace(envelope, recipients=tuple(r for r in envelope.recipients if r.number in mine))
+    return Claimed(
+        key=DeliveryKey(acceptance.id, part.part),
+        number=1,
+        route_id=part.route_id,
+        priority=acceptance.priority,
+        rank_at=part.rank_at,
+        accepted_at=acceptance.accepted_at,
+        expires_at=acceptance.expires_at,
+        lease=part.lease,
+        origin=acceptance.origin,
+        user_id=user.id,
+        octets=len(acceptance.content),
+        envelope=envelope,
+        content=acceptance.content,
+    )

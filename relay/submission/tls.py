@@ -1,0 +1,67 @@
+"""TLS without I/O: ciphertext in, plaintext out, and the other way round.
+
+The connection's own transport stays in place, so that TLS can begin at any moment (at once on an
+implicit port, after STARTTLS, behind a PROXY line), and replies of a burst are sealed in one piece.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+
+_READ = 256 * 1024
+
+
+class TlsLayer:
+    """The server's side of one TLS connection."""
+
+    __slots__ = ("_incoming", "_outgoing", "_session", "is_established")
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.is_established = False
+
+    def receive(self, ciphertext: bytes) -> bytes:
+        """Take what arrived and return what it says, perhaps nothing yet.
+
+        Raises ssl.SSLError when the other side breaks the protocol; `outgoing` may then hold the
+        alert that tells it so.
+        """
+        self._incoming.write(ciphertext)
+        try:
+            if not self.is_established:
+                self._session.do_handshake()
+                self.is_established = True
+            return self._read_all()
+        except ssl.SSLWantReadError:
+            return b""
+
+    def _read_all(self) -> bytes:
+        pieces: list[bytes] = []
+        try:
+            while piece := self._session.read(_READ):
+                pieces.append(piece)
+        except ssl.SSLWantReadError:
+            pass
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def send(self, plaintext: bytes) -> None:
+        """Seal *plaintext*; `outgoing` has it then."""
+        self._session.write(plaintext)
+
+    def say_goodbye(self) -> None:
+        """Close our direction properly, so that the other side can tell an end from a cut."""
+        with suppress(ssl.SSLError):  # it wants the other side's goodbye, for which nobody waits
+            self._session.unwrap()
+
+    @property
+    def outgoing(self) -> bytes:
+        """What is to be written to the connection now."""
+        return self._outgoing.read() if self._outgoing.pending else b""
+
+    @property
+    def description(self) -> str:
+        """Protocol version and cipher, as "TLSv1.3 TLS_AES_256_GCM_SHA384"."""
+        cipher = self._session.cipher()
+        return f"{self._session.version()} {cipher[0]}" if cipher else ""

@@ -1,0 +1,34 @@
+"""One mail transaction while it is being said: from MAIL to the end of the data, or RSET."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiosmtpd.smtp import Envelope as AiosmtpdEnvelope
+
+from relay.mail.address import Address
+from relay.mail.envelope import Envelope, Recipient
+from relay.queue.items import Notice
+
+
+class Transaction(AiosmtpdEnvelope):
+    """aiosmtpd's envelope, and beside it the parsed one that it grows into.
+
+    `parameters` are the fields of mail.Envelope that MAIL's parameters gave; `hold_reason`,
+    `rewritten_sender` and `notices` are what policy wants done with the message.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sender: Address | None = None
+        self.recipients: list[Recipient] = []
+        self.parameters: dict[str, Any] = {}
+        self.has_refused_recipients = False
+        self.hold_reason: str | None = None
+        self.rewritten_sender: Address | None = None
+        self.notices: list[Notice] = []
+
+    def as_envelope(self) -> Envelope:
+        """The envelope as it stands."""
+        assert self.sender is not None, "MAIL comes before whatever needs an envelope"
+        return Envelope(self.sender, tuple(self.recipients), **self.parameters)
