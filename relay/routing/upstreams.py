@@ -86,6 +86,11 @@ class Upstream:
         return f"{self.host}:{self.port}" if self.host else "kept here"
 
 
+def has_none(tx: Connection) -> bool:
+    """Whether there is no upstream at all."""
+    return tx.execute(select(upstreams.c.id).limit(1)).first() is None
+
+
 def find_upstream(tx: Connection, name: str, sealer: Sealer) -> Upstream:
     """Return the upstream called *name*.  Raises NoSuchUpstream."""
     row = tx.execute(select(upstreams).where(upstreams.c.name == name)).one_or_none()
