@@ -6,38 +6,74 @@ a body; addresses only where the event is about one.  Labels of metrics are few 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import select
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, values
 
 from relay.mail.disposition import Disposition
 from relay.mail.reply import Reply
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-_SESSIONS = Counter("relay_smtp_sessions_total", "Connections taken.", ["listener"])
-_AUTH = Counter("relay_auth_total", "AUTH commands.", ["mechanism", "result"])
-_ACCEPTED = Counter("relay_messages_accepted_total", "Messages taken into the queue.", ["origin"])
-_ACCEPTED_OCTETS = Counter("relay_messages_accepted_bytes_total", "Octets of messages taken.")
-_REFUSED = Counter("relay_refusals_total", "Commands and messages refused.", ["rule"])
-_ATTEMPTS = Counter("relay_delivery_attempts_total", "Recipients tried.", ["upstream", "result"])
-_ATTEMPT_SECONDS = Histogram("relay_delivery_seconds", "Length of attempts.", ["upstream"])
-_FAULTS = Counter("relay_faults_total", "Faults of our own.", ["where"])
+
+class _Stream(Protocol):
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object: ...
+
+
+class _WholeLines:
+    """Standard output, shared by several processes: each write is whole lines, so theirs never mix.
+
+    A pipe takes up to PIPE_BUF octets in one piece.  Lines that nobody can take (a full disk, a
+    reader that is gone) are dropped: mail goes on.
+    """
+
+    def __init__(self, file: int, *, at_once: bool) -> None:
+        self._file = file
+        self._most_octets = 0 if at_once else 32 * 1024
+        self._lines: list[bytes] = []
+        self._octets = 0
+
+    def write(self, text: str, /) -> None:
+        line = text.encode("utf-8", "backslashreplace")
+        self._lines.append(line)
+        self._octets += len(line)
+        if self._octets > self._most_octets:
+            self.flush()
+
+    def flush(self) -> None:
+        lines, self._lines, self._octets = self._lines, [], 0
+        piece = b""
+        for line in lines:
+            if len(piece) + len(line) > select.PIPE_BUF:
+                self._put(piece)
+                piece = b""
+            piece += line
+        self._put(piece)
+
+    def _put(self, piece: bytes) -> None:
+        with contextlib.suppress(OSError):
+            while piece:
+                piece = piece[os.write(self._file, piece) :]
 
 
 class _Writer:
     """Where lines go, and how they look: set once at the start of a process by `configure`."""
 
     def __init__(self) -> None:
-        self.stream: TextIO = sys.stdout
+        self.stream: _Stream = sys.stdout
         self.least = _LEVELS["info"]
         self.as_json = True
         self.node = ""
+        self.process = "main"
 
     def write(self, level: str, event: str, facts: dict[str, Any]) -> None:
         if _LEVELS[level] < self.least:
@@ -55,12 +91,32 @@ class _Writer:
 
 _writer = _Writer()
 
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    # Several processes count into files, one a process.  Named for what the process does and not by
+    # its number, so that whoever takes the place of a dead one counts on where that one stopped.
+    values.ValueClass = values.MultiProcessValue(lambda: _writer.process)  # type: ignore[no-untyped-call]
 
-def configure(*, style: str, level: str, node: str) -> None:
-    """Say how this process tells what happens: *style* is `json`, `console`, or `auto` by the terminal."""
-    _writer.as_json = style == "json" or (style == "auto" and not sys.stdout.isatty())
+_SESSIONS = Counter("relay_smtp_sessions_total", "Connections taken.", ["listener"])
+_AUTH = Counter("relay_auth_total", "AUTH commands.", ["mechanism", "result"])
+_ACCEPTED = Counter("relay_messages_accepted_total", "Messages taken into the queue.", ["origin"])
+_ACCEPTED_OCTETS = Counter("relay_messages_accepted_bytes_total", "Octets of messages taken.")
+_REFUSED = Counter("relay_refusals_total", "Commands and messages refused.", ["rule"])
+_ATTEMPTS = Counter("relay_delivery_attempts_total", "Recipients tried.", ["upstream", "result"])
+_ATTEMPT_SECONDS = Histogram("relay_delivery_seconds", "Length of attempts.", ["upstream"])
+_FAULTS = Counter("relay_faults_total", "Faults of our own.", ["where"])
+
+
+def configure(*, style: str, level: str, node: str, process: str = "main") -> None:
+    """Say how this process tells what happens: *style* is `json`, `console`, or `auto` by the terminal.
+
+    *process* names what this process does among those of its node ("relay-0"); it counts for that.
+    """
+    is_terminal = sys.stdout.isatty()
+    _writer.stream = _WholeLines(sys.stdout.fileno(), at_once=is_terminal)
+    _writer.as_json = style == "json" or (style == "auto" and not is_terminal)
     _writer.least = _LEVELS[level]
     _writer.node = node
+    _writer.process = process
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
@@ -90,6 +146,11 @@ def started(*, process: str, **facts: Any) -> None:
 def stopping(*, process: str, step: str) -> None:
     """A process is on its way out, and this is how far it got."""
     _emit("stopping", process=process, step=step)
+
+
+def certificate_renewed(*, process: str) -> None:
+    """New connections are shown the certificate that now lies on disk."""
+    _emit("certificate_renewed", process=process)
 
 
 def child_died(*, process: str, pid: int, status: str, again_in: float) -> None:
