@@ -70,8 +70,7 @@ class Verifier:
 
     def cached(self, name: str, password: str) -> User | None:
         """The user, if it proved itself with these very words a moment ago; never waits."""
-        found = self._remembered.get(self._digest(name, password))
-        return found[0] if found is not None and self._ticks() < found[1] else None
+        return self._recall(self._digest(name, password))
 
     async def verify(self, name: str, password: str) -> Verdict:
         """Decide.  Takes the same time for an unknown user, a wrong password and an inactive user.
@@ -80,7 +79,7 @@ class Verifier:
         the password, so the client is told to try again (454 4.7.0, RFC 4954 §6).
         """
         digest = self._digest(name, password)
-        if (user := self.cached(name, password)) is not None:
+        if (user := self._recall(digest)) is not None:
             return Verdict(user)
         task = self._running.get(digest)
         if task is None:
@@ -131,6 +130,10 @@ class Verifier:
             del self._running[digest]
         if not done.cancelled():
             done.exception()  # whoever still waits is told; if all hung up, nobody need be
+
+    def _recall(self, digest: bytes) -> User | None:
+        found = self._remembered.get(digest)
+        return found[0] if found is not None and self._ticks() < found[1] else None
 
     def _remember(self, digest: bytes, user: User) -> None:
         while len(self._remembered) >= _MAX_REMEMBERED:

@@ -18,7 +18,7 @@ from relay.routing.upstreams import Upstream, find_upstream
 from relay.sealing import Sealer
 
 _LAST = 1_000_000  # the default route is asked after all others
-# What is held is adopted once it is released; what is leased is with somebody who sees that the route is gone.
+# What is held is adopted once it is released; what is leased, once it is given back.
 # Written into the statement, so that both databases use the index of just these rows.
 _ORPHANS = tuple(
     and_(
