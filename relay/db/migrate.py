@@ -14,6 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
 
+from relay.db.engine import read_with
+
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _NAMES = re.compile(r'^(revision|down_revision)\b[^=]*= "(\w+)"', re.MULTILINE)
 
@@ -42,8 +44,7 @@ def current(engine: Engine) -> str | None:
 
     Raises DBAPIError if it cannot be reached.
     """
-    with engine.connect() as connection:
-        return _revision_of(connection)
+    return read_with(engine, revision_of)
 
 
 def is_up_to_date(engine: Engine) -> bool:
@@ -60,13 +61,14 @@ def upgrade(engine: Engine) -> bool:
     if is_up_to_date(engine):
         return False
     with _alone(engine) as connection:
-        if _revision_of(connection) == head():
+        if revision_of(connection) == head():
             return False
         _run_alembic(connection)
     return True
 
 
-def _revision_of(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision that the database of *connection* is at; None if it is empty."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return None
     revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,0 +1,22 @@
+"""The application: its routes in one table, its headers around all of them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from relay.admin import health, metrics
+from relay.admin.house import House
+from relay.admin.security import SecurityHeaders
+
+ROUTERS = (health.router, metrics.router)
+
+
+def build(house: House) -> ASGIApp:
+    """Return the application that shows *house*."""
+    # No generated documentation: its page would load scripts from elsewhere.
+    app = FastAPI(title="SMTP relay", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.house = house
+    for router in ROUTERS:
+        app.include_router(router)
+    return SecurityHeaders(app)  # outermost, so that an error's answer has them too

@@ -1,0 +1,34 @@
+"""Started as root, the relay opens its ports and then becomes a user that may do nothing else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable
+from pathlib import Path
+
+from relay.supervisor.cannot_start import BAD_CONFIG, NO_PERMISSION, CannotStart
+
+
+def become(user: str | None, *, giving: Iterable[Path]) -> None:
+    """Become *user* for good, and let it own *giving*, which was made as root; None: stay who we are.
+
+    Raises CannotStart if there is no such user, or if we are somebody else and not root.
+    """
+    if user is None:
+        return
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise CannotStart(f'There is no user "{user}" on this machine ("user").', BAD_CONFIG) from None
+    if os.geteuid() == entry.pw_uid:
+        return
+    if os.geteuid() != 0:
+        raise CannotStart(
+            f'Only root can become "{user}" ("user"); start as root or as {user}.', NO_PERMISSION
+        )
+    for path in giving:
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+    os.initgroups(user, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
