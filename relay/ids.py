@@ -5,18 +5,29 @@ log, the panel and the API (https://github.com/ulid/spec).
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random, SystemRandom
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 _RANDOM_BITS = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ulid(now: datetime, randomness: int) -> str:
     """Write *now* (to the millisecond) and 80 bits of *randomness* as a ULID."""
     number = int(now.timestamp() * 1000) << _RANDOM_BITS | randomness
     return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def moment_of(name: str) -> datetime:
+    """When the id *name* was made, to the millisecond.  Raises ValueError if it is no ULID."""
+    if len(name) != 26:
+        raise ValueError(f"not a ULID: {name!r}")
+    milliseconds = 0
+    for character in name[:10]:
+        milliseconds = milliseconds << 5 | _CROCKFORD.index(character)
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def id_source(rng: Random | None = None) -> Callable[[datetime], str]:

@@ -299,6 +299,12 @@ def make_queue() -> None:
     )
     _partial_index("ix_deliveries_leased", "deliveries", ["leased_until"], "state = 'leased'")
     _partial_index("ix_deliveries_ready", "deliveries", ["route_id", "rank_at"], "state = 'queued'")
+    _partial_index(
+        "ix_deliveries_resting",
+        "deliveries",
+        ["expires_at", "state"],
+        "state IN ('queued', 'waiting', 'held')",
+    )
     _partial_index("ix_deliveries_waiting", "deliveries", ["due_at"], "state = 'waiting'")
     op.create_table(
         "attempts",

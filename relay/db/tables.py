@@ -340,6 +340,12 @@ _partial_index(
 _partial_index(
     "ix_deliveries_leased", deliveries.c.leased_until, where=deliveries.c.state == DeliveryState.LEASED
 )
+_partial_index(  # not those LEASED: what goes from door to door at once is never in it
+    "ix_deliveries_resting",
+    deliveries.c.expires_at,
+    deliveries.c.state,
+    where=deliveries.c.state.in_([DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.HELD]),
+)
 
 attempts = Table(
     "attempts",

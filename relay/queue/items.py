@@ -62,8 +62,8 @@ class Part:
 class Notice:
     """Something to tell, kept in the same transaction as what caused it.
 
-    `key` and `interval` say how often: it is dropped if the same key was noted less than
-    `interval` ago.  `facts` are what its template may speak of.
+    Its `id` tells when, too.  `key` and `interval` say how often: it is dropped if the same key was
+    noted less than `interval` ago.  `facts` are what its template may speak of.
     """
 
     id: str

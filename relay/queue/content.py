@@ -1,0 +1,32 @@
+"""The letters themselves: kept as long as somebody has to deliver them, or wants to look at them."""
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from relay.db.tables import contents
+
+_READ = select(contents.c.content).where(contents.c.message_id == bindparam("message_id"))
+_READ_SEVERAL = select(contents.c.message_id, contents.c.content).where(
+    contents.c.message_id.in_(bindparam("message_ids", expanding=True))
+)
+_DROP = delete(contents).where(contents.c.message_id == bindparam("of_message"))
+
+
+def read_content(tx: Connection, message_id: str) -> bytes | None:
+    """Return a message as it goes over the wire, not dot-stuffed; None once it is gone."""
+    content: bytes | None = tx.execute(_READ, {"message_id": message_id}).scalar()
+    return content
+
+
+def read_contents(tx: Connection, message_ids: Collection[str]) -> dict[str, bytes]:
+    """Return the contents of several messages, by message; those that are gone are left out."""
+    if not message_ids:
+        return {}
+    return {row.message_id: row.content for row in tx.execute(_READ_SEVERAL, {"message_ids": message_ids})}
+
+
+def drop_contents(tx: Connection, message_ids: Iterable[str]) -> None:
+    """Forget the contents of messages that nobody has to deliver any more."""
+    if rows := [{"of_message": message_id} for message_id in message_ids]:
+        tx.execute(_DROP, rows)
