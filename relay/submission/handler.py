@@ -117,13 +117,14 @@ class Handler:
     ) -> Reply | None:
         """Ask policy; note in the transaction what it wants done; return its reply if it refuses."""
         user = _user(session)
+        envelope = transaction.as_envelope()
         submission = Submission(
             session=session.facts,
-            envelope=transaction.as_envelope(),
+            envelope=envelope,
             user=user,
             limits=self.limits(),
             header=letter.header if letter else None,
-            octets=len(letter.content) if letter else 0,
+            octets=len(letter.content) if letter else envelope.size_declared or 0,
         )
         decision = decide(stage, submission)
         match decision:

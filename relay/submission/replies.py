@@ -3,6 +3,7 @@
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from relay.mail.reply import Reply
+from relay.routing.routes import NoRoute
 
 # 2xx and 3xx
 OK = Reply(250, "0.0", "Ok")
@@ -58,6 +59,7 @@ IDLE_TOO_LONG = Reply(421, "4.2", "Idle for too long")
 TOO_MANY_CONNECTIONS = Reply(421, "7.0", "Too many connections; try again later")
 TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")
 NO_ROOM = Reply(452, "3.1", "Too much mail in flight; try again later")
+NO_ROUTE = Reply(451, "3.5", "No upstream is configured yet; try again later")
 TRY_LATER = Reply(451, "3.0", "Temporary failure; try again later")
 LOCAL_ERROR = Reply(451, "3.0", "Local error; try again later")
 
@@ -72,6 +74,8 @@ def reply_for(fault: BaseException) -> Reply:
     match fault:
         case OperationalError() if any(words in str(fault) for words in _FULL):
             return NO_ROOM.saying("Out of storage; try again later")
+        case NoRoute():
+            return NO_ROUTE
         case DBAPIError() | TimeoutError():
             return TRY_LATER
         case _:

@@ -125,11 +125,13 @@ class Server(SMTP):
                 return
             if not was_established and self.tls.is_established:
                 self._secured()
-            if not data:
-                self._flush()
-                return
-        self._framer.feed(data)
-        self._advance()
+        if data:
+            self._framer.feed(data)
+            self._advance()
+        else:
+            self._flush()
+        if self.tls is not None and self.tls.has_ended:
+            self.eof_received()
 
     def _secured(self) -> None:
         assert self.tls is not None

@@ -15,12 +15,13 @@ _READ = 256 * 1024
 class TlsLayer:
     """The server's side of one TLS connection."""
 
-    __slots__ = ("_incoming", "_outgoing", "_session", "is_established")
+    __slots__ = ("_incoming", "_outgoing", "_session", "has_ended", "is_established")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.is_established = False
+        self.has_ended = False  # the other side said goodbye: nothing more will come
 
     def receive(self, ciphertext: bytes) -> bytes:
         """Take what arrived and return what it says, perhaps nothing yet.
@@ -39,11 +40,10 @@ class TlsLayer:
 
     def _read_all(self) -> bytes:
         pieces: list[bytes] = []
-        try:
+        with suppress(ssl.SSLWantReadError):
             while piece := self._session.read(_READ):
                 pieces.append(piece)
-        except ssl.SSLWantReadError:
-            pass
+            self.has_ended = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def send(self, plaintext: bytes) -> None:

@@ -1,0 +1,27 @@
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine
+
+from relay.clock import SystemClock
+from relay.db.engine import Database
+from relay.sealing import Sealer
+from tests.kit.house import House, make_tls_context
+
+
+@pytest.fixture(scope="session")
+def tls_context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    return make_tls_context(tmp_path_factory.mktemp("tls"), SystemClock())
+
+
+@pytest.fixture
+async def house(engine: Engine, db: Database, tls_context: ssl.SSLContext) -> AsyncIterator[House]:
+    """A door with three users: ann, bob, and carl, who is not active."""
+    built = await House.build(engine, db, SystemClock(), Sealer([Fernet.generate_key()]), tls_context)
+    built.has_user("ann", "ann@example.com; *.shop.example")
+    built.has_user("bob", "example.org")
+    built.has_user("carl", "example.net", is_active=False)
+    yield built
+    await built.close()
