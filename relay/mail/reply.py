@@ -69,4 +69,6 @@ class Reply:
 
 def _printable(text: str) -> str:
     """Replace what could forge a log line or move a terminal's cursor."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

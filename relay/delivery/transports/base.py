@@ -1,0 +1,57 @@
+"""What every kind of upstream looks like to the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.delivery.classify import Trouble
+from relay.mail.envelope import Envelope
+from relay.mail.priority import Priority
+from relay.mail.reply import Reply
+from relay.routing.upstreams import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one offer of a message brought: exactly one last word for each recipient, by number.
+
+    `trouble` is set if the connection is of no more use.  `is_untried` then says that the message
+    itself cannot be the cause and was certainly not taken, so it may be offered again at once.
+    """
+
+    replies: Mapping[int, Reply]
+    trouble: Trouble | None = None
+    is_untried: bool = False
+
+
+class Connection(Protocol):
+    """An open way to an upstream, for one message after the other."""
+
+    remote: str
+    tls: str | None
+    keeps_content: bool
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another message may be offered on it."""
+        ...
+
+    async def deliver(self, envelope: Envelope, content: bytes, priority: Priority) -> Answers:
+        """Offer one message once; whatever the upstream does to its recipients is in the answers."""
+        ...
+
+    async def close(self) -> None:
+        """Take leave, or hang up if it is too late for that."""
+        ...
+
+
+class Transport(Protocol):
+    """How to reach one upstream; kept as long as the upstream's settings stay the same."""
+
+    def __init__(self, upstream: Upstream, hostname: str) -> None: ...
+
+    async def connect(self) -> Connection:
+        """Open a connection that is ready for its first message.  Raises Trouble."""
+        ...

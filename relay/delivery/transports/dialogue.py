@@ -1,0 +1,126 @@
+"""Commands out, replies in, each tied to its command: the loop's side of an SMTP client connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+from relay.delivery.classify import Step, Trouble, cut_off, not_understood, timed_out
+from relay.delivery.transports.replies import Answer, ReplyReader
+
+
+class Dialogue(asyncio.Protocol):
+    """Asks, and waits for as many replies as were asked for.
+
+    What comes without having been asked for makes the dialogue useless: from then on no reply could
+    be told from another.  The transport's socket must be connected; this becomes its protocol.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._reader = ReplyReader()
+        self._answers: list[Answer] = []
+        self._wanted = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._is_closed = False
+        transport.set_protocol(self)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the connection stands and nothing came that nobody asked for."""
+        return not (self._is_closed or self._reader.fault or self._answers or self._reader.is_amid)
+
+    # The loop calls these ----------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Collect replies; wake whoever waits once all he asked for are there."""
+        self._answers += self._reader.feed(data)
+        if self._reader.fault or len(self._answers) >= self._wanted > 0:
+            self._wake()
+
+    def eof_received(self) -> bool:
+        """The upstream will say nothing more, so neither do we."""
+        self._is_closed = True
+        self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  any end is an end
+        """Nothing can be said or heard any more."""
+        self._is_closed = True
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The socket takes more again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def _wake(self) -> None:
+        for future in (self._waiter, self._writable if self._is_closed or self._reader.fault else None):
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    # We call these -----------------------------------------------------------------------------
+
+    def write(self, *parts: bytes | memoryview) -> None:
+        """Send *parts* as they stand."""
+        self._transport.writelines(parts)
+
+    async def drained(self, step: Step, seconds: float) -> None:
+        """Wait until the socket takes more.  Raises Trouble if it does not within *seconds*."""
+        if self._writable is not None:
+            await self._wait_for(self._writable, step, seconds)
+        if self._is_closed:
+            raise cut_off(step)
+
+    async def replies(self, count: int, step: Step, seconds: float) -> list[Answer]:
+        """The next *count* replies, waited for no longer than *seconds*.
+
+        Raises Trouble if they do not all come: what did come then stays for `heard`.
+        """
+        self._wanted = count
+        if len(self._answers) < count and not (self._is_closed or self._reader.fault):
+            self._waiter = self._loop.create_future()
+            await self._wait_for(self._waiter, step, seconds)
+        if len(self._answers) < count:
+            raise not_understood(step, self._reader.fault) if self._reader.fault else cut_off(step)
+        return self.heard(count)
+
+    def heard(self, count: int) -> list[Answer]:
+        """Take up to *count* of the replies that came."""
+        self._wanted = 0
+        taken, self._answers = self._answers[:count], self._answers[count:]
+        return taken
+
+    @property
+    def has_unasked(self) -> bool:
+        """Whether the upstream says something already, although it was not its turn."""
+        return bool(self._answers or self._reader.fault or self._reader.is_amid)
+
+    async def _wait_for(self, future: asyncio.Future[None], step: Step, seconds: float) -> None:
+        # One timer a wait: much cheaper than a task, or than asyncio.timeout.
+        expiry: list[Trouble] = []
+
+        def expire() -> None:
+            if not future.done():
+                expiry.append(timed_out(step, seconds))
+                future.set_result(None)
+
+        timer = self._loop.call_later(seconds, expire)
+        try:
+            await future
+        finally:
+            timer.cancel()
+        if expiry:
+            self.abort()
+            raise expiry[0]
+
+    def abort(self) -> None:
+        """Hang up at once; what was not sent yet is not sent."""
+        self._is_closed = True
+        self._transport.abort()

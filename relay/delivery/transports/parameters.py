@@ -1,0 +1,123 @@
+"""What MAIL and RCPT say to an upstream, given what it offers; pure.
+
+A parameter is sent only where its extension is offered (RFC 5321 §4.1.1.11).  What the upstream
+cannot take at all is refused here, without asking it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from relay.mail.address import Address
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.priority import Priority, from_mt_priority
+from relay.mail.reply import Reply
+
+TOO_LARGE = Reply(552, "3.4", "The message is larger than the upstream accepts")
+NEEDS_8BITMIME = Reply(554, "6.3", "The message has 8-bit content, and the upstream takes only 7-bit")
+NEEDS_SMTPUTF8 = Reply(550, "6.7", "The address or the header is not ASCII; the upstream takes only that")
+
+# One value of each level, of those that RFC 6710 §9 and its profiles use.
+_MT_PRIORITY = {
+    Priority.VERY_HIGH: 4,
+    Priority.HIGH: 2,
+    Priority.NORMAL: 0,
+    Priority.LOW: -2,
+    Priority.VERY_LOW: -4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The extensions in an upstream's EHLO that matter to us; `size` 0: offered without a limit."""
+
+    pipelining: bool = False
+    size: int | None = None
+    eight_bit: bool = False
+    smtputf8: bool = False
+    dsn: bool = False
+    mt_priority: bool = False
+
+    @classmethod
+    def read(cls, extensions: Mapping[str, str]) -> Offers:
+        """Read them from keyword (lower case) and parameters."""
+        size = extensions.get("size", "0").strip()
+        return cls(
+            pipelining="pipelining" in extensions,
+            size=(int(size) if size.isdecimal() and size.isascii() else 0) if "size" in extensions else None,
+            eight_bit="8bitmime" in extensions,
+            smtputf8="smtputf8" in extensions,
+            dsn="dsn" in extensions,
+            mt_priority="mt-priority" in extensions,
+        )
+
+
+def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[int, Reply]:
+    """Who cannot be served by an upstream with these *offers*, and why."""
+    everybody = envelope.recipients
+    if offers.size and len(content) > offers.size:
+        return _all(everybody, TOO_LARGE)  # RFC 1870 §6.2
+    is_ascii = content.isascii()
+    if not is_ascii and not offers.eight_bit:
+        return _all(everybody, NEEDS_8BITMIME)  # RFC 6152 §3
+    if not envelope.smtputf8 or offers.smtputf8:
+        return {}
+    if not (_can_be_told(envelope.sender) and (is_ascii or _header(content).isascii())):
+        return _all(everybody, NEEDS_SMTPUTF8)  # RFC 6531 §3.2
+    return {r.number: NEEDS_SMTPUTF8 for r in everybody if not _can_be_told(r.address)}
+
+
+def mail_command(envelope: Envelope, content: bytes, priority: Priority, offers: Offers) -> bytes:
+    """MAIL with all that the upstream understands of what it should know."""
+    words = [f"MAIL FROM:<{_spelled(envelope.sender, offers)}>"]
+    if offers.size is not None:
+        words.append(f"SIZE={len(content)}")
+    if offers.eight_bit and not content.isascii():
+        words.append("BODY=8BITMIME")
+    if offers.smtputf8 and envelope.smtputf8:
+        words.append("SMTPUTF8")
+    if offers.dsn and envelope.ret:
+        words.append(f"RET={envelope.ret}")
+    if offers.dsn and envelope.envid:
+        words.append(f"ENVID={envelope.envid}")
+    if offers.mt_priority and (value := _mt_priority(envelope, priority)):
+        words.append(f"MT-PRIORITY={value}")
+    return f"{' '.join(words)}\r\n".encode()
+
+
+def rcpt_command(recipient: Recipient, offers: Offers) -> bytes:
+    """RCPT; NOTIFY and ORCPT exactly as the client gave them (RFC 3461 §4.1, §4.2)."""
+    command = f"RCPT TO:<{_spelled(recipient.address, offers)}>"
+    if offers.dsn and recipient.notify:
+        command += f" NOTIFY={recipient.notify}"
+    if offers.dsn and recipient.orcpt:
+        command += f" ORCPT={recipient.orcpt}"
+    return f"{command}\r\n".encode()
+
+
+def _mt_priority(envelope: Envelope, priority: Priority) -> int:
+    named = envelope.mt_priority
+    # What the client named only counts if it is what it was given: it may have been capped.
+    if named is not None and from_mt_priority(named) == priority:
+        return named
+    return _MT_PRIORITY[priority]
+
+
+def _spelled(address: Address, offers: Offers) -> str:
+    """*address* as this upstream can read it: a domain has an ASCII form, a local part has none."""
+    if offers.smtputf8 or address.domain.isascii():
+        return str(address)
+    return f"{address.local}@{address.domain_key}"
+
+
+def _can_be_told(address: Address) -> bool:
+    return address.local.isascii()
+
+
+def _header(content: bytes) -> bytes:
+    return content.partition(b"\r\n\r\n")[0]
+
+
+def _all(recipients: Iterable[Recipient], reply: Reply) -> dict[int, Reply]:
+    return {r.number: reply for r in recipients}

@@ -1,0 +1,168 @@
+"""One message over one connection: MAIL, RCPT… and DATA in one write where PIPELINING is offered (RFC 2920).
+
+The envelope's answers are all awaited before the message is sent, so that the answer to the final
+dot is the only one that can follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from relay.delivery.classify import Step, Trouble, not_understood
+from relay.delivery.transports.base import Answers
+from relay.delivery.transports.dialogue import Dialogue
+from relay.delivery.transports.parameters import Offers, mail_command, rcpt_command, refused_unasked
+from relay.delivery.transports.replies import Answer
+from relay.delivery.transports.transaction import Transaction
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.lines import dot_stuffed
+from relay.mail.priority import Priority
+
+DOT_SECONDS = 600.0  # RFC 5321 §4.5.3.2.6: who gives up sooner sends twice
+_QUIT_SECONDS = 5.0
+_CHUNK = 128 * 1024  # octets handed to the socket before asking whether it takes more
+
+
+class Pipeline:
+    """An SMTP connection that is greeted, secured and logged in: it carries messages, one by one."""
+
+    keeps_content = False
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        *,
+        offers: Offers,
+        remote: str,
+        tls: str | None,
+        seconds: float,
+        dot_seconds: float = DOT_SECONDS,
+    ) -> None:
+        self.remote = remote
+        self.tls = tls
+        self._dialogue = dialogue
+        self._offers = offers
+        self._seconds = seconds
+        self._dot_seconds = dot_seconds
+        self._is_spoiled = False
+        self._needs_reset = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another message may be offered here."""
+        return not self._is_spoiled and self._dialogue.is_usable
+
+    async def deliver(self, envelope: Envelope, content: bytes, priority: Priority) -> Answers:
+        """Offer one message; every recipient gets one last word, whatever the upstream does."""
+        refused = refused_unasked(envelope, content, self._offers)
+        willing = [r for r in envelope.recipients if r.number not in refused]
+        transaction = Transaction((r.number for r in envelope.recipients), refused)
+        if willing:
+            mail = mail_command(envelope, content, priority, self._offers)
+            self._is_spoiled = True  # until it ended well: also if this is cancelled half-way
+            try:
+                if await self._is_invited(transaction, mail, willing):
+                    await self._send(transaction, content)
+            except Trouble as trouble:
+                if transaction.is_begun:
+                    transaction.hear_too_early(self._dialogue.heard(1))
+                transaction.broken_off(trouble)
+            self._is_spoiled = transaction.trouble is not None
+        return transaction.answers()
+
+    async def close(self) -> None:
+        """Take leave with QUIT, or only hang up if the other side no longer listens."""
+        if self.is_usable:
+            self._dialogue.write(b"QUIT\r\n")
+            with suppress(Trouble):  # it is over either way
+                await self._dialogue.replies(1, Step.QUIT, _QUIT_SECONDS)
+        self._dialogue.abort()
+
+    # The envelope --------------------------------------------------------------------------------
+
+    async def _is_invited(self, transaction: Transaction, mail: bytes, willing: Sequence[Recipient]) -> bool:
+        """Whether the upstream now waits for the message."""
+        if self._needs_reset:
+            await self._reset()
+        rcpts = [rcpt_command(recipient, self._offers) for recipient in willing]
+        invite = self._ask_together if self._offers.pipelining else self._ask_one_by_one
+        is_invited = await invite(transaction, mail, list(zip(willing, rcpts, strict=True)))
+        self._needs_reset = not is_invited
+        if self._dialogue.has_unasked:
+            raise not_understood(Step.DATA, "more answers than commands")
+        return is_invited
+
+    async def _ask_together(
+        self, transaction: Transaction, mail: bytes, rcpts: Sequence[tuple[Recipient, bytes]]
+    ) -> bool:
+        dialogue, count = self._dialogue, len(rcpts) + 2
+        dialogue.write(mail, *(command for _, command in rcpts), b"DATA\r\n")
+        try:
+            answers = await dialogue.replies(count, Step.DATA, self._seconds)
+        except Trouble as trouble:
+            # What was answered before the line broke still counts: a refusal is a refusal.
+            answers = dialogue.heard(count)
+            _hear_envelope(transaction, answers, rcpts)
+            transaction.broken_off(trouble)
+            return False
+        return _hear_envelope(transaction, answers, rcpts)
+
+    async def _ask_one_by_one(
+        self, transaction: Transaction, mail: bytes, rcpts: Sequence[tuple[Recipient, bytes]]
+    ) -> bool:
+        transaction.hear_mail(await self._ask(mail, Step.MAIL))
+        if transaction.is_mail_refused:
+            return False
+        for recipient, command in rcpts:
+            transaction.hear_rcpt(recipient.number, await self._ask(command, Step.RCPT))
+            if transaction.trouble:
+                return False
+        return bool(transaction.accepted) and transaction.hear_data(await self._ask(b"DATA\r\n", Step.DATA))
+
+    async def _ask(self, command: bytes, step: Step) -> Answer:
+        self._dialogue.write(command)
+        return (await self._dialogue.replies(1, step, self._seconds))[0]
+
+    async def _reset(self) -> None:
+        """Forget a transaction that ended before its message (RFC 5321 §4.1.1.5)."""
+        answer = await self._ask(b"RSET\r\n", Step.RSET)
+        if not answer.is_success:
+            raise not_understood(Step.RSET, f"{answer.code} instead of 250")
+        self._needs_reset = False
+
+    # The message ---------------------------------------------------------------------------------
+
+    async def _send(self, transaction: Transaction, content: bytes) -> None:
+        if not transaction.accepted:
+            # Every recipient was refused but DATA was not: only an empty message gets us out of it,
+            # and whatever is said to that concerns nobody (RFC 2920 §3.1).
+            await self._ask(b".\r\n", Step.DOT)
+            return
+        transaction.is_begun = True
+        stuffed = memoryview(dot_stuffed(content))
+        end = b".\r\n" if not content or content.endswith(b"\r\n") else b"\r\n.\r\n"
+        position = 0
+        while len(stuffed) - position > _CHUNK:
+            self._dialogue.write(stuffed[position : position + _CHUNK])
+            position += _CHUNK
+            await self._dialogue.drained(Step.BODY, self._seconds)
+            if self._dialogue.has_unasked:
+                raise not_understood(Step.BODY, "an answer before the end of it")
+        self._dialogue.write(stuffed[position:], end)
+        (answer,) = await self._dialogue.replies(1, Step.DOT, self._dot_seconds)
+        transaction.hear_end(answer)
+
+
+def _hear_envelope(
+    transaction: Transaction, answers: Sequence[Answer], rcpts: Sequence[tuple[Recipient, bytes]]
+) -> bool:
+    """Tie each answer to its command, as far as there are answers; True: the message is awaited."""
+    for number, answer in enumerate(answers):
+        if number == 0:
+            transaction.hear_mail(answer)
+        elif number <= len(rcpts):
+            transaction.hear_rcpt(rcpts[number - 1][0].number, answer)
+        else:
+            return transaction.hear_data(answer)
+    return False
