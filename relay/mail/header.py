@@ -7,15 +7,20 @@ upstream receives.  The line ends must already be CRLF (see `relay.mail.lines`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 MAX_HEADER_OCTETS = 256 * 1024
 MAX_FIELDS = 2000
 
-# A field name is printable ASCII without colon (RFC 5322 §2.2); white space before the colon is
-# obsolete syntax (§4.5) that still names the same field to every reader, so it must to us.
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n\0]*(?:\r\n[ \t][^\r\n\0]*)*)\r\n")
+# A field name is printable ASCII without colon (RFC 5322 §2.2); white space before the colon is obsolete
+# syntax (§4.5) that still names the same field to every reader, so it must to us.  Five more control
+# characters are refused in values: Python's and other readers take them for line ends, and what follows
+# them for a field of its own.
+_TEXT = rb"[^\r\n\0\x0b\x0c\x1c-\x1e]*+"
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:(" + _TEXT + rb"(?:\r\n[ \t]" + _TEXT + rb")*+)\r\n")
+_SECTION = re.compile(rb"(?:%b){0,%d}+" % (_FIELD.pattern, MAX_FIELDS + 1))
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 
@@ -23,14 +28,16 @@ class BadHeader(ValueError):
     """The header section cannot be understood in only one way; the message says where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One header field: `name` in lower case, `value` as bytes with its folds taken out."""
+class Field(NamedTuple):
+    """One header field: `name` in lower case, and what follows its colon as it is, without the last CRLF."""
 
     name: str
-    value: bytes
-    start: int
-    end: int
+    raw: bytes
+
+    @property
+    def value(self) -> bytes:
+        """The value with its folds taken out (RFC 5322 §2.2.3)."""
+        return _FOLD.sub(b"", self.raw) if b"\r\n" in self.raw else self.raw
 
     @property
     def text(self) -> str:
@@ -38,63 +45,68 @@ class Field:
         return self.value.strip().decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """All fields in their order; `end` is where the header section ends and the empty line begins."""
+class Header(NamedTuple):
+    """All fields in their order and by name; at `end` the section is over and the empty line begins."""
 
     fields: tuple[Field, ...]
+    by_name: Mapping[str, list[Field]]
     end: int
 
     def all(self, name: str) -> list[Field]:
         """Every field called *name* (lower case)."""
-        return [f for f in self.fields if f.name == name]
+        return self.by_name.get(name, [])
 
     def first(self, name: str) -> Field | None:
         """The topmost field called *name* (lower case), if any."""
-        return next((f for f in self.fields if f.name == name), None)
+        found = self.by_name.get(name)
+        return found[0] if found else None
 
 
 def scan(content: bytes) -> Header:
     """Find the fields at the head of *content*.
 
     Raises BadHeader for a header that two readers could take for different ones: a line without
-    colon, a first line that is a continuation, control characters, a NUL, an mbox "From " line;
-    and for one beyond MAX_HEADER_OCTETS or MAX_FIELDS, because a limit must never mean that we
-    stop looking.
+    colon, a first line that is a continuation, characters that some take for the end of a line, a
+    NUL, an mbox "From " line; and for one beyond MAX_HEADER_OCTETS or MAX_FIELDS, because a limit
+    must never mean that we stop looking.
     """
+    # The section is checked as a whole first: each field then begins where the one before it ends.
+    section = _SECTION.match(content, 0, MAX_HEADER_OCTETS)
+    end = section.end() if section else 0
     fields: list[Field] = []
-    position = 0
-    while content[position : position + 2] != b"\r\n" and position < len(content):
-        found = _FIELD.match(content, position, position + MAX_HEADER_OCTETS)
-        if found is None or found.end() > MAX_HEADER_OCTETS:
-            raise BadHeader(_what_is_wrong(content, position, len(fields) + 1))
-        value = found[2]
-        if b"\r\n" in value:
-            value = _FOLD.sub(b"", value)
-        fields.append(Field(found[1].decode("ascii").lower(), value, position, found.end()))
-        position = found.end()
-        if len(fields) > MAX_FIELDS:
-            raise BadHeader(f"the header has more than {MAX_FIELDS} fields")
-    return Header(tuple(fields), position)
+    by_name: dict[str, list[Field]] = {}
+    for name, raw in _FIELD.findall(content, 0, end):
+        field = Field(_folded(name), raw)
+        fields.append(field)
+        if field.name in by_name:
+            by_name[field.name].append(field)
+        else:
+            by_name[field.name] = [field]
+    if len(fields) > MAX_FIELDS:
+        raise BadHeader(f"the header has more than {MAX_FIELDS} fields")
+    if end < len(content) and content[end : end + 2] != b"\r\n":
+        raise BadHeader(_what_is_wrong(content, end, len(fields) + 1))
+    return Header(tuple(fields), by_name, end)
+
+
+@lru_cache(maxsize=1024)
+def _folded(name: bytes) -> str:
+    """The names of fields are few, and the same in all mail."""
+    return name.decode("ascii").lower()
 
 
 def _what_is_wrong(content: bytes, position: int, number: int) -> str:
-    line = content[position : position + 1000].split(b"\r\n", 1)[0]
-    if position + len(line) >= MAX_HEADER_OCTETS or len(content) - position > MAX_HEADER_OCTETS:
+    line_end = content.find(b"\r\n", position, MAX_HEADER_OCTETS)
+    if line_end < 0 and len(content) > MAX_HEADER_OCTETS:
         return f"the header is longer than {MAX_HEADER_OCTETS} octets"
-    if b"\0" in content[position : position + MAX_HEADER_OCTETS].split(b"\r\n\r\n", 1)[0]:
+    if b"\0" in content[position:MAX_HEADER_OCTETS].split(b"\r\n\r\n", 1)[0]:
         return "the header holds a NUL octet"
     return f"header field {number} is not written as name, colon, value"
 
 
 def without(content: bytes, header: Header, names: Collection[str]) -> bytes:
     """*content* less every header field whose name is among *names*; all else byte for byte."""
-    if not any(f.name in names for f in header.fields):
+    if not any(name in names for name in header.by_name):
         return content
-    kept = b"".join(content[f.start : f.end] for f in header.fields if f.name not in names)
-    return kept + content[header.end :]
-
-
-def fields_named(header: Header, names: Collection[str]) -> Iterator[Field]:
-    """Every field whose name is among *names*, in order."""
-    return (f for f in header.fields if f.name in names)
+    kept = [field[0] for field in _FIELD.finditer(content, 0, header.end) if _folded(field[1]) not in names]
+    return b"".join([*kept, content[header.end :]])

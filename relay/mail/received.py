@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from functools import lru_cache
 
 from relay.mail.address import Address
 from relay.mail.dates import date_text
@@ -30,23 +29,16 @@ def received_field(
     other.  Without *reveal_client* we name ourselves where the client stands, because the grammar
     wants a `from` and the client's address is nobody's business.
     """
-    came_from, arrived_by = _hop(session, hostname, smtputf8, reveal_client)
-    named = recipient is not None and (smtputf8 or recipient.is_ascii)
-    wanted_by = f"\r\n\tfor <{recipient}>" if named else ""
-    return (
-        f"Received: from {came_from}\r\n\tby {hostname} {arrived_by} id {message_id}"
-        f"{wanted_by};\r\n\t{date_text(now)}\r\n"
-    ).encode()
-
-
-@lru_cache(maxsize=1024)
-def _hop(session: Session, hostname: str, smtputf8: bool, reveal_client: bool) -> tuple[str, str]:
-    """What all messages of one session share."""
     came_from = f"{_cleaned(session.helo)} ({_literal(session.peer_address)})" if reveal_client else hostname
     # RFC 6531 §4.3 registers UTF8SMTP, UTF8SMTPS, UTF8SMTPA and UTF8SMTPSA beside RFC 3848's keywords.
     keyword = f"UTF8{session.protocol.removeprefix('E')}" if smtputf8 else session.protocol
     tls = f" ({session.tls})" if session.tls else ""
-    return came_from, f"with {keyword}{tls}"
+    named = recipient is not None and (smtputf8 or recipient.is_ascii)
+    wanted_by = f"\r\n\tfor <{recipient}>" if named else ""
+    return (
+        f"Received: from {came_from}\r\n\tby {hostname} with {keyword}{tls} id {message_id}"
+        f"{wanted_by};\r\n\t{date_text(now)}\r\n"
+    ).encode()
 
 
 def _cleaned(helo: str) -> str:

@@ -13,14 +13,22 @@ from datetime import datetime
 
 from relay.mail.address import Address
 from relay.mail.dates import date_text
-from relay.mail.envelope import Body, Envelope, Recipient
-from relay.mail.priority import Priority
+from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.notify import templates
-from relay.notify.compose import Entity, entity, field, is_seven_bit, letter, multipart, raw_field, text_entity
+from relay.notify.compose import (
+    Entity,
+    entity,
+    field,
+    is_seven_bit,
+    letter,
+    multipart,
+    raw_field,
+    text_entity,
+)
+from relay.notify.posting import Letter, post
 from relay.notify.xtext import address_field, xtext_decoded
-from relay.queue.items import Acceptance, Claimed, Origin, Part
-from relay.queue.rank import rank_at
+from relay.queue.items import Acceptance, Claimed, Origin
 from relay.settings import Settings
 
 MAX_RETURNED_OCTETS = 256 * 1024  # a whole message asked for with RET=FULL
@@ -45,7 +53,7 @@ class Failure:
     is_expired: bool = False
 
 
-def compose_bounce(
+def compose_bounce(  # noqa: PLR0913  each is a fact of its own
     claimed: Claimed,
     failures: Sequence[Failure],
     *,
@@ -67,31 +75,22 @@ def compose_bounce(
     if sender == Address.NULL or not told:
         return None
     bounce_id = new_id(now)
-    written = _letter(claimed, told, content=content, hostname=hostname, now=now, bounce_id=bounce_id)
-    envelope = Envelope(
-        sender=Address.NULL,
-        recipients=(Recipient(1, sender, notify="NEVER"),),
-        body=Body.SEVEN_BIT if written.isascii() else Body.EIGHT_BIT,
-        smtputf8=not sender.is_ascii,
-    )
-    priority = Priority.NORMAL
-    rank = rank_at(now, priority, settings)
-    routes = route_of(envelope, claimed.user_id).items()
-    return Acceptance(
-        id=bounce_id,
-        accepted_at=now,
-        expires_at=now + settings.message_lifetime,
-        origin=Origin.BOUNCE,
-        envelope=envelope,
-        content=written,
-        priority=priority,
-        parts=tuple(
-            Part(number, route_id, recipients, due_at=now, rank_at=rank)
-            for number, (route_id, recipients) in enumerate(routes, start=1)
-        ),
-        header_from=f"postmaster@{hostname}",
+    written = letter(
+        _report(claimed, told, content=content, hostname=hostname, now=now, bounce_id=bounce_id),
+        letter_id=bounce_id,
+        to=sender,
         subject=_subject(told),
-        message_id_field=f"<{bounce_id}@{hostname}>",
+        hostname=hostname,
+        now=now,
+        automatic="auto-replied",
+    )
+    return post(
+        Letter(bounce_id, sender, _subject(told), written),
+        origin=Origin.BOUNCE,
+        hostname=hostname,
+        now=now,
+        settings=settings,
+        route_of=lambda envelope: route_of(envelope, claimed.user_id),
     )
 
 
@@ -100,7 +99,7 @@ def wants_failure(recipient: Recipient) -> bool:
     return recipient.notify is None or "FAILURE" in recipient.notify.upper().split(",")
 
 
-def _letter(
+def _report(
     claimed: Claimed,
     told: Sequence[Failure],
     *,
@@ -108,26 +107,18 @@ def _letter(
     hostname: str,
     now: datetime,
     bounce_id: str,
-) -> bytes:
+) -> Entity:
     returned, is_whole = _returned(claimed.envelope, content)
-    report = multipart(
+    text = _text(claimed, told, hostname=hostname, is_whole=is_whole)
+    return multipart(
         "multipart/report; report-type=delivery-status",
         [
-            text_entity(_text(claimed, told, hostname=hostname, is_whole=is_whole), description="What happened"),
+            text_entity(text, description="What happened"),
             _status(claimed, told, hostname=hostname, now=now),
             returned,
         ],
         boundary=f"=_report_{bounce_id}",
     )
-    fields = [
-        raw_field("From", f"Mail Delivery System <postmaster@{hostname}>"),
-        raw_field("To", f"<{claimed.envelope.sender}>"),
-        field("Subject", _subject(told)),
-        raw_field("Date", date_text(now)),
-        raw_field("Message-ID", f"<{bounce_id}@{hostname}>"),
-        raw_field("Auto-Submitted", "auto-replied"),  # RFC 3834 §5.1
-    ]
-    return letter(fields, report)
 
 
 def _subject(told: Sequence[Failure]) -> str:
@@ -153,13 +144,11 @@ def _text(claimed: Claimed, told: Sequence[Failure], *, hostname: str, is_whole:
 
 def _told(failure: Failure) -> str:
     why, advice = templates.WHY["4.7"] if failure.is_expired else templates.meaning(failure.reply)
-    speaker = f"The server {failure.remote} said" if failure.remote else "We noted"
+    speaker = f"The server {failure.remote} said" if failure.remote else "What we noted"
+    if failure.is_expired:
+        speaker = f"The last answer, of {failure.remote}" if failure.remote else "What we noted last"
     return templates.BOUNCE_RECIPIENT.format(
-        address=failure.recipient.address,
-        why=why,
-        said_by=f"The last answer was ({failure.remote})" if failure.is_expired and failure.remote else speaker,
-        reply=failure.reply,
-        advice=advice,
+        address=failure.recipient.address, why=why, said_by=speaker, reply=failure.reply, advice=advice
     )
 
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from email.header import Header
 from typing import NamedTuple
+
+from relay.mail.address import Address
+from relay.mail.dates import date_text
 
 MAX_LINE_OCTETS = 998  # RFC 5322 §2.1.1, without the CRLF
 _FOLD_AT = 76
@@ -75,9 +79,35 @@ def multipart(content_type: str, parts: Sequence[Entity], *, boundary: str) -> E
     """Join *parts* under *content_type*; *boundary* must occur in none of them (RFC 2046 §5.1)."""
     mark = f"--{boundary}".encode("ascii")
     body = b"".join([piece for part in parts for piece in (mark, b"\r\n", bytes(part), b"\r\n")])
-    return Entity(f'Content-Type: {content_type};\r\n\tboundary="{boundary}"\r\n'.encode("ascii"), body + mark + b"--\r\n")
+    return Entity(
+        f'Content-Type: {content_type};\r\n\tboundary="{boundary}"\r\n'.encode("ascii"),
+        body + mark + b"--\r\n",
+    )
 
 
-def letter(fields: Iterable[bytes], content: Entity) -> bytes:
-    """Put a whole message together from its header *fields* and what it holds."""
-    return b"".join(fields) + b"MIME-Version: 1.0\r\n" + bytes(content)
+def letter(
+    content: Entity,
+    *,
+    letter_id: str,
+    to: Address,
+    subject: str,
+    hostname: str,
+    now: datetime,
+    automatic: str,
+) -> bytes:
+    """Put a whole message together, from the postmaster; *automatic* is `auto-replied` or `auto-generated`.
+
+    RFC 3834 §5 names the two; either keeps the receiver's own answering machine quiet.
+    """
+    return b"".join(
+        [
+            raw_field("From", f"Mail Delivery System <postmaster@{hostname}>"),
+            raw_field("To", f"<{to}>"),
+            field("Subject", subject),
+            raw_field("Date", date_text(now)),
+            raw_field("Message-ID", f"<{letter_id}@{hostname}>"),
+            raw_field("Auto-Submitted", automatic),
+            b"MIME-Version: 1.0\r\n",
+            bytes(content),
+        ]
+    )

@@ -95,7 +95,7 @@ WHY: Mapping[str, tuple[str, str]] = {
     ),
     "7.10": (
         "the next server could not give the encryption that you asked for.",
-        "Send the message again without requiring encryption on the whole way, or reach the recipient otherwise.",
+        "Send it again without asking for encryption all the way, or reach the recipient otherwise.",
     ),
     "": (
         "the recipient's server refused the message.",

@@ -22,7 +22,7 @@ def _character(found: re.Match[str]) -> str:
 
 
 def _code_point(found: re.Match[str]) -> str:
-    """utf-8-addr-xtext and -unitext write U+00FC as `\\x{FC}` (RFC 6533 §3)."""
+    r"""utf-8-addr-xtext and -unitext write U+00FC as `\x{FC}` (RFC 6533 §3)."""
     number = int(found[1], 16)
     character = chr(number) if number <= 0x10FFFF else "\0"
     return character if character.isprintable() else found[0]

@@ -12,7 +12,7 @@ from relay.policy.checks.loop import does_not_loop
 from relay.policy.checks.recipients import within_recipient_count
 from relay.policy.checks.sender import sender_is_granted
 from relay.policy.checks.size import fits_size
-from relay.policy.decision import ACCEPT, Decision
+from relay.policy.decision import ACCEPT, Decision, Reject, stricter
 from relay.policy.submission import Submission
 
 __all__ = ["CHECKS", "Stage", "decide"]
@@ -36,8 +36,15 @@ CHECKS: Mapping[Stage, tuple[Check, ...]] = {
 
 
 def decide(stage: Stage, submission: Submission) -> Decision:
-    """The first check that does not simply accept decides; all accepting, so do we."""
+    """The first check that rejects decides; where none does, the strictest of the others' answers.
+
+    So mail that one check wants held, or rewritten, or only told about, is still asked about by the rest.
+    """
+    decision: Decision = ACCEPT
     for check in CHECKS[stage]:
-        if (decision := check(submission)) != ACCEPT:
-            return decision
-    return ACCEPT
+        answer = check(submission)
+        if isinstance(answer, Reject):
+            return answer
+        if answer is not ACCEPT:
+            decision = stricter(decision, answer)
+    return decision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from relay.mail.address import Address
@@ -34,7 +34,10 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Go on with From changed to *sender*; what it was becomes Reply-To."""
+    """Go on with *sender* in place of the foreign one: at MAIL on the envelope, at DATA in From.
+
+    What From was becomes Reply-To.
+    """
 
     sender: Address
     notices: tuple[SenderMismatch, ...] = ()
@@ -59,3 +62,11 @@ class Reject:
 
 Decision = Accept | Rewrite | Hold | Reject
 ACCEPT = Accept()
+
+_STRICTNESS = (Accept, Rewrite, Hold, Reject)
+
+
+def stricter(one: Decision, other: Decision) -> Decision:
+    """The stricter of two decisions, with the notices of both."""
+    first, second = sorted((one, other), key=lambda decision: -_STRICTNESS.index(type(decision)))
+    return replace(first, notices=tuple(dict.fromkeys((*first.notices, *second.notices))))

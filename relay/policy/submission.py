@@ -15,10 +15,18 @@ from relay.policy.grants import Grants
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a user may do at most; None: no limit but the server's own."""
+    """What may be done at most: a user's own limits, or the server's.  None: no limit of that kind."""
 
     max_message_bytes: int | None = None
     max_recipients: int | None = None
+    max_received_fields: int | None = None
+
+
+def lower(one: int | None, other: int | None) -> int | None:
+    """The smaller of two limits, either of which may be none."""
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,12 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The facts a check decides on; at MAIL and RCPT there is no header yet, and `octets` is as declared."""
+    """The facts a check decides on.
+
+    `limits` are the server's, `user.limits` the user's.  At MAIL and RCPT there is no header yet, and
+    `octets` is 0: then what the envelope declares counts.  At RCPT the envelope already ends with the
+    recipient that is asked about.
+    """
 
     session: Session
     envelope: Envelope

@@ -1,0 +1,56 @@
+"""The senders in the letter's head: the ones that people are shown."""
+
+from __future__ import annotations
+
+from relay.mail.address import Address
+from relay.mail.header import Header
+from relay.mail.mailbox import BadMailbox, parse_mailbox, parse_mailbox_list
+from relay.mail.reply import Reply
+from relay.policy.decision import ACCEPT, Decision, Reject
+from relay.policy.mismatch import on_mismatch
+from relay.policy.submission import Submission
+
+NO_FROM = Reply(550, "7.1", "The message has no From field")
+TWO_FIELDS = Reply(550, "7.1", "The message has more than one {field} field")
+NOT_UNDERSTOOD = Reply(550, "7.1", "The {field} field cannot be accepted: {why}")
+
+_RULE = "header_from_is_granted"
+
+
+def header_from_is_granted(submission: Submission) -> Decision:
+    """Every sender that the header names must be one that the user was granted.
+
+    There must be exactly one From field, with exactly one mailbox, and at most one Sender; Resent-From
+    and Resent-Sender may come once for each time a message was resent (RFC 5322 §3.6.6).  Reply-To is
+    free.  What is not wholly understood is refused whatever the account says about foreign senders:
+    nobody knows whose it is.
+    """
+    header = submission.header
+    if header is None:
+        return ACCEPT
+    senders = _senders(header)
+    if isinstance(senders, Reply):
+        return Reject(senders, _RULE)
+    allow = submission.user.grants.allow
+    foreign = [sender for sender in senders if not allow(sender)]
+    return on_mismatch(submission, foreign, _RULE) if foreign else ACCEPT
+
+
+def _senders(header: Header) -> list[Address] | Reply:
+    """All that the header names as senders, From first; or why it cannot be said."""
+    if header.first("from") is None:
+        return NO_FROM
+    senders: list[Address] = []
+    for name in ("From", "Sender", "Resent-From", "Resent-Sender"):
+        fields = header.all(name.lower())
+        if len(fields) > 1 and not name.startswith("Resent"):
+            return TWO_FIELDS.saying(TWO_FIELDS.text.format(field=name))
+        for field in fields:
+            try:
+                if name == "Resent-From":
+                    senders += [mailbox.address for mailbox in parse_mailbox_list(field.value)]
+                else:
+                    senders.append(parse_mailbox(field.value).address)
+            except BadMailbox as fault:
+                return NOT_UNDERSTOOD.saying(NOT_UNDERSTOOD.text.format(field=name, why=fault))
+    return senders

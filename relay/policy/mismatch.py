@@ -1,0 +1,36 @@
+"""What becomes of mail whose sender was not granted to its user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay.mail.address import Address
+from relay.mail.reply import Reply
+from relay.policy.decision import Accept, Decision, Hold, Mismatch, Reject, Rewrite, SenderMismatch
+from relay.policy.submission import Submission
+
+NOT_YOURS = Reply(550, "7.1", "You may not send as {sender}")
+
+
+def on_mismatch(submission: Submission, foreign: Sequence[Address], rule: str) -> Decision:
+    """Decide as the user's account says; each of the *foreign* senders is worth a notice.
+
+    Rewriting needs a default sender that is itself granted; without one the mail is refused.
+    """
+    user = submission.user
+    notices = tuple(SenderMismatch(str(sender)) for sender in dict.fromkeys(foreign))
+    match user.mismatch:
+        case Mismatch.ALLOW:
+            return Accept(notices)
+        case Mismatch.HOLD:
+            return Hold(f"{user.name} may not send as {foreign[0]}", notices)
+        case Mismatch.REWRITE if user.default_sender and user.grants.allow(user.default_sender):
+            return Rewrite(user.default_sender, notices)
+        case _:
+            return Reject(_not_yours(foreign[0], in_utf8=submission.envelope.smtputf8), rule, notices)
+
+
+def _not_yours(sender: Address, *, in_utf8: bool) -> Reply:
+    """A client that did not ask for SMTPUTF8 is answered in ASCII (RFC 6531 §3.7.4.2)."""
+    shown = str(sender) if in_utf8 else str(sender).encode("ascii", "backslashreplace").decode("ascii")
+    return NOT_YOURS.saying(NOT_YOURS.text.format(sender=shown))
