@@ -25,10 +25,7 @@ class Facts:
 
 def facts_of(header: Header) -> Facts:
     """Read what the queue's pages and the priority need; of a field that is there twice, the first."""
-    found: dict[str, str] = {}
-    for field in header.fields:
-        if field.name in _WANTED:
-            found.setdefault(field.name, field.text)
+    found = {name: fields[0].text for name, fields in header.by_name.items() if name in _WANTED}
     named = (priority.from_field(name, found[name]) for name in found if name in priority.FIELDS)
     return Facts(
         subject=_cut(found.get("subject"), 255),

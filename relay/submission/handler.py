@@ -58,7 +58,7 @@ class Handler:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._limits = (office.settings.value, _limits_of(office.settings.value))
-        self._telling: set[asyncio.Future[object]] = set()
+        self._telling: set[asyncio.Future[bool]] = set()
 
     def limits(self) -> Limits:
         """The server's own limits, as the settings are now."""
@@ -171,7 +171,7 @@ class Handler:
             written.add_done_callback(self._told)
         notices.clear()
 
-    def _told(self, written: asyncio.Future[object]) -> None:
+    def _told(self, written: asyncio.Future[bool]) -> None:
         self._telling.discard(written)
         if not written.cancelled() and (fault := written.exception()) is not None:
             log.fault("notice", fault)
