@@ -6,20 +6,25 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
 
 import idna
 
 MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
 MAX_DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
-MAX_PATH_OCTETS = 256  # RFC 5321 §4.5.3.1.3, the brackets included
+MAX_LABEL_OCTETS = 63  # RFC 1035 §2.3.4
+MAX_ADDRESS_OCTETS = 254  # RFC 5321 §4.5.3.1.3: a path of 256, less its brackets
 
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
-_LOCAL = re.compile(rf'(?:{_ATEXT}+(?:\.{_ATEXT}+)*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*")')
-_LABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_LITERAL = re.compile(r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+)\]")
-_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:")
+_BEYOND_ASCII = r"\u0080-\ud7ff\ue000-\U0010ffff"
+_ATEXT = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_BEYOND_ASCII}]"
+_LOCAL = re.compile(rf'(?:{_ATEXT}++(?:\.{_ATEXT}++)*+|"(?:[ !#-\[\]-~{_BEYOND_ASCII}]|\\[ -~])*+")')
+_LETTER = rf"[A-Za-z0-9{_BEYOND_ASCII}]"
+_LABEL = rf"{_LETTER}++(?:-++{_LETTER}++)*+"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+")
+_LITERAL = re.compile(r"\[(?:IPv6:([0-9A-Fa-f:.]++)|([0-9.]++))\]", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\(.)")
+_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*+(?:,@{_LABEL}(?:\.{_LABEL})*+)*+:")
 
 
 class BadAddress(ValueError):
@@ -87,20 +92,36 @@ def _parse(text: str) -> Address:
     if local is None or text[local.end() : local.end() + 1] != "@":
         raise BadAddress("an address is written local-part@domain")
     domain = text[local.end() + 1 :]
+    # One character is at least one octet; what is far too long is not worth a closer look.
+    if len(text) > MAX_ADDRESS_OCTETS or len(text.encode()) > MAX_ADDRESS_OCTETS:
+        raise BadAddress(f"the address is longer than {MAX_ADDRESS_OCTETS} octets")
     if len(local[0].encode()) > MAX_LOCAL_OCTETS:
         raise BadAddress(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
     if not local[0].isprintable() or not domain.isprintable():
         raise BadAddress("an address holds no control characters")
-    if not _LITERAL.fullmatch(domain):
+    if domain.startswith("["):
+        _check_literal(domain)
+    else:
         _check_domain(domain)
     return Address(local[0], domain)
+
+
+def _check_literal(domain: str) -> None:
+    """An address literal is the address of a host (RFC 5321 §4.1.3)."""
+    found = _LITERAL.fullmatch(domain)
+    try:
+        if found and (IPv6Address(found[1]) if found[1] else IPv4Address(found[2])):
+            return
+    except ValueError:
+        pass
+    raise BadAddress("what stands in square brackets is not the address of a host")
 
 
 def _check_domain(domain: str) -> None:
     if not _DOMAIN.fullmatch(domain):
         raise BadAddress("what follows the @ is not a domain name")
     ascii_form = fold_domain(domain)
-    if len(ascii_form) > MAX_DOMAIN_OCTETS or max(map(len, ascii_form.split("."))) > 63:
+    if len(ascii_form) > MAX_DOMAIN_OCTETS or max(map(len, ascii_form.split("."))) > MAX_LABEL_OCTETS:
         raise BadAddress("the domain name, or a label of it, is too long")
 
 
@@ -114,8 +135,8 @@ def fold_domain(domain: str) -> str:
         return domain.lower()
     try:
         return idna.encode(domain, uts46=True, transitional=False).decode("ascii").lower()
-    except idna.IDNAError as fault:
-        raise BadAddress(f"the domain name is not allowed by IDNA: {fault}") from None
+    except idna.IDNAError:
+        raise BadAddress("the domain name is not one that IDNA allows") from None
 
 
 def fold_local(local: str) -> str:
@@ -124,6 +145,8 @@ def fold_local(local: str) -> str:
     Lower case rather than full case folding, which would let "strasse" pass for "straße".
     """
     if local.startswith('"'):
-        bare = re.sub(r"\\(.)", r"\1", local[1:-1])
+        bare = _ESCAPED.sub(r"\1", local[1:-1])
         local = bare if _LOCAL.fullmatch(bare) and not bare.startswith('"') else local
-    return local.lower() if local.isascii() else unicodedata.normalize("NFC", local).lower()
+    if local.isascii():
+        return local.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())

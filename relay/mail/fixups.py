@@ -1,4 +1,4 @@
-"""What a submission server adds to a message, and takes from it (RFC 6409 §8); all else stays byte for byte."""
+"""What a submission server adds to a message and takes from it (RFC 6409 §8); all else stays as it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from relay.mail.received import date_field, message_id_field
 # Bcc would tell who was to stay unknown (RFC 5322 §3.6.3); Return-Path is for the last server to
 # write (RFC 5321 §4.4).
 DROPPED = frozenset({"bcc", "resent-bcc", "return-path"})
+SENDERS = frozenset({"from", "sender", "resent-from", "resent-sender"})
 OWN_PREFIX = "x-relay-"  # words to us, and to nobody behind us
 
 
@@ -25,14 +26,15 @@ def complete(
 ) -> bytes:
     """Return *content* with a Date and a Message-ID if it had none, and without what must not leave.
 
-    With a *sender*, From becomes that address; what it was becomes Reply-To, unless there is one.
+    With a *sender*, From becomes that address; what it was becomes Reply-To, unless there is one, and
+    nobody else is named as a sender.
     """
-    names = {field.name for field in header.fields}
+    names = header.by_name
     added: list[bytes] = []
     dropped = {name for name in names if name in DROPPED or name.startswith(OWN_PREFIX)}
     if sender is not None:
         added.extend(_from_another(header.first("from"), sender, has_reply_to="reply-to" in names))
-        dropped |= {"from", "sender"} & names
+        dropped |= SENDERS
     if "date" not in names:
         added.append(date_field(now))
     if "message-id" not in names:
@@ -44,5 +46,5 @@ def complete(
 def _from_another(original: Field | None, sender: Address, *, has_reply_to: bool) -> list[bytes]:
     fields = [f"From: {sender}\r\n".encode()]
     if original is not None and not has_reply_to:
-        fields.append(b"Reply-To:" + original.value + b"\r\n")
+        fields.append(b"Reply-To:" + original.raw + b"\r\n")
     return fields

@@ -12,6 +12,7 @@ One pass over the value, never backwards: the time grows with its length alone.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _ANGLED = re.compile(r"<[^<>@]*+@")
 _ADDRESS_LIKE = re.compile(r"@[ \t]*+[^\s@<>,.]++[ \t]*+\.")
+_SPECIALS = frozenset('@<>()[]:;,."\\ ')
 
 
 class BadMailbox(ValueError):
@@ -208,9 +210,13 @@ def _address(text: str) -> Address:
     if "=?" in text:
         raise BadMailbox("its address is written as an encoded word")
     try:
-        return Address.parse(text)
+        address = Address.parse(text)
     except BadAddress as fault:
         raise BadMailbox(str(fault)) from None
+    local = address.local
+    if not local.isascii() and _SPECIALS.intersection(unicodedata.normalize("NFKC", local)).difference(local):
+        raise BadMailbox("its address holds a character that passes for one with a meaning")
+    return address
 
 
 def _refuse_addresses_in(comments: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
@@ -46,7 +47,8 @@ def from_field(name: str, value: str) -> Priority | None:
     value = value.strip()
     match name:
         case "x-priority":
-            return _level(value[:1])
+            found = _FIRST_NUMBER.match(value)
+            return _level(found[0]) if found else None
         case "x-smtpapi":
             return _from_smtpapi(value)
         case "mt-priority":
@@ -55,6 +57,7 @@ def from_field(name: str, value: str) -> Priority | None:
             return _WORDS[name].get(value.lower()) if name in _WORDS else None
 
 
+_FIRST_NUMBER = re.compile(r"[0-9]+")  # of "1 (Highest)"
 FIELDS = frozenset({"x-priority", "x-smtpapi", "mt-priority", *_WORDS})
 
 

@@ -63,11 +63,12 @@ def parse_patterns(text: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _folded(word: str) -> str:
+    pattern = word.removeprefix("*@").removeprefix("@")  # two other ways to write "everybody at"
+    bare = pattern.removeprefix(_WILDCARD)
     try:
-        if "@" in word.lstrip("@"):
-            return Address.parse(word).key
-        bare = word.removeprefix("@").removeprefix(_WILDCARD)
+        if "@" in pattern:
+            return Address.parse(pattern).key
         Address.parse(f"x@{bare}")
     except BadAddress as fault:
         raise BadPattern(f'"{word}" is no address, domain or *.domain: {fault}') from None
-    return (_WILDCARD if word.startswith(_WILDCARD) else "") + fold_domain(bare)
+    return (_WILDCARD if pattern.startswith(_WILDCARD) else "") + fold_domain(bare)
