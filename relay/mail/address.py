@@ -110,11 +110,11 @@ def _check_literal(domain: str) -> None:
     """An address literal is the address of a host (RFC 5321 §4.1.3)."""
     found = _LITERAL.fullmatch(domain)
     try:
-        if found and (IPv6Address(found[1]) if found[1] else IPv4Address(found[2])):
-            return
+        host = found and (IPv6Address(found[1]) if found[1] else IPv4Address(found[2]))
     except ValueError:
-        pass
-    raise BadAddress("what stands in square brackets is not the address of a host")
+        host = None
+    if host is None:
+        raise BadAddress("what stands in square brackets is not the address of a host")
 
 
 def _check_domain(domain: str) -> None:
