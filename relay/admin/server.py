@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -57,7 +58,7 @@ async def run_admin(
     """
 
     def when_open() -> None:
-        log.started(process="admin", address="{}:{}".format(*open_socket.getsockname()[:2]))
+        log.started(process="admin", pid=os.getpid(), address="{}:{}".format(*open_socket.getsockname()[:2]))
         ready()
 
     db = Database(open_engine(config.database_url))

@@ -1,0 +1,105 @@
+"""The composition root: every room of a relay process, built and joined in this one place."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from relay import certificates, settings
+from relay.accounts.verifier import Verifier
+from relay.budget import Budget
+from relay.certificates import CertificatePaths
+from relay.clock import Clock
+from relay.config import Config
+from relay.current import Current
+from relay.db import revision
+from relay.db.engine import Database, open_engine
+from relay.ids import id_source
+from relay.queue.handover import HandOver
+from relay.routing import routes
+from relay.sealing import Sealer, load_or_make
+from relay.service.watch import Watch
+from relay.settings import Settings
+from relay.submission.handler import Office
+from relay.submission.listener import Door
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a relay process is given by whoever starts it.
+
+    `owner` names it, "<node>/<index>", in leases and logs: its successor has the same name, and
+    never lives at the same time.  `sockets` are the bound ports of each listener, by its name.
+    """
+
+    owner: str
+    config: Config
+    sockets: Mapping[str, Sequence[socket.socket]]
+    certificate: CertificatePaths
+    run_directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The rooms of one relay process."""
+
+    post: Post
+    clock: Clock
+    started_at: datetime
+    db: Database
+    sealer: Sealer
+    settings: Current[Settings]
+    routing: Current[routes.RoutingTable]
+    processes: Current[int]
+    verifier: Verifier
+    watch: Watch
+    tls_context: ssl.SSLContext
+    door: Door
+
+
+async def build(post: Post, clock: Clock) -> House:
+    """Build the rooms and join them; nothing runs yet.
+
+    Raises DBAPIError if the database cannot be reached, OSError if key or certificate cannot be read.
+    """
+    config = post.config
+    sealer = load_or_make(config.key_path)
+    tls_context = certificates.server_context(post.certificate)
+    db = Database(open_engine(config.database_url))
+    # The revisions first: what changes between this line and the next ones is then read twice, never missed.
+    watch = Watch(db, await db.read(revision.read_all))
+    in_force = Current(await db.read(settings.load))
+    routing = Current(await db.read(routes.load, sealer))
+    processes = Current(1)
+    new_id = id_source()
+    verifier = Verifier(db, clock)
+    budget = Budget(config.processes.memory_budget)
+    handover = HandOver(budget)
+    office = Office(
+        db=db,
+        clock=clock,
+        settings=in_force,
+        routing=routing,
+        handover=handover,
+        new_id=new_id,
+        hostname=config.hostname,
+        owner=post.owner,
+    )
+    return House(
+        post=post,
+        clock=clock,
+        started_at=clock.now(),
+        db=db,
+        sealer=sealer,
+        settings=in_force,
+        routing=routing,
+        processes=processes,
+        verifier=verifier,
+        watch=watch,
+        tls_context=tls_context,
+        door=Door(office, verifier=verifier, budget=budget, tls_context=tls_context),
+    )

@@ -1,0 +1,102 @@
+"""How a relay process lives: it opens its house, keeps it, and closes it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+from relay import certificates, log, settings
+from relay.bell import Bell
+from relay.clock import SystemClock
+from relay.db import nodes
+from relay.db.revision import Subject
+from relay.routing import routes
+from relay.service import upkeep
+from relay.service.house import House, Post, build
+from relay.service.keep_alive import keep_alive
+
+
+async def run_relay(
+    post: Post, *, ready: Callable[[], None], stopping: asyncio.Event, renewing: asyncio.Event
+) -> None:
+    """Be one relay process, the whole road of a letter, until *stopping* is set.
+
+    *ready* is called when the first client can be served; whenever *renewing* is set, the
+    certificate is read anew.  Raises DBAPIError or OSError if the house cannot be opened.
+    """
+    house = await build(post, SystemClock())
+    await upkeep.take_back_own_leases(house)
+    await upkeep.beat(house)
+    tasks = [
+        asyncio.create_task(keep_alive(name, work, house.clock), name=name)
+        for name, work in _long_lived(house, renewing).items()
+    ]
+    bell = Bell(post.run_directory, post.owner.rpartition("/")[2], house.watch.ring)
+    bell.hang()
+    for listener in post.config.listeners:
+        await house.door.listen(listener, post.sockets[listener.name])
+    log.started(process="relay", owner=post.owner, pid=os.getpid())
+    ready()
+    await stopping.wait()
+    bell.take_down()
+    await _close(house, tasks)
+
+
+def _long_lived(house: House, renewing: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What runs as long as the process does; each lives on whatever becomes of the others."""
+    return {
+        "sweep": house.door.sweep,
+        "watch": lambda: house.watch.run(_read_anew(house)),
+        "heartbeat": lambda: upkeep.say_that_we_live(house),
+        "purge": lambda: upkeep.forget_what_is_long_done(house),
+        "log": lambda: upkeep.show_the_log(house),
+        "certificate": lambda: _renew_certificate(house, renewing),
+    }
+
+
+def _read_anew(house: House) -> dict[Subject, Callable[[], Awaitable[None]]]:
+    """What each subject's change makes us do."""
+
+    async def read_settings() -> None:
+        house.settings.value = await house.db.read(settings.load)
+
+    async def read_routing() -> None:
+        house.routing.value = await house.db.read(routes.load, house.sealer)
+
+    async def forget_accounts() -> None:
+        house.verifier.forget()
+
+    return {
+        Subject.SETTINGS: read_settings,
+        Subject.ROUTING: read_routing,
+        Subject.ACCOUNTS: forget_accounts,
+    }
+
+
+async def _renew_certificate(house: House, renewing: asyncio.Event) -> None:
+    while True:
+        await renewing.wait()
+        renewing.clear()
+        certificates.reload(house.tls_context, house.post.certificate)
+        log.certificate_renewed(process="relay")
+
+
+async def _close(house: House, tasks: list[asyncio.Task[None]]) -> None:
+    """Stop in order; each step is one event.  What the grace cuts off, leases bring back."""
+    grace = house.post.config.processes.stop_seconds
+    _note("no new clients; messages that are arriving may end")
+    await house.door.close(grace / 2)
+    _note("closing")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await house.db.write(nodes.leave, house.post.owner)
+    await house.verifier.close()
+    await house.db.close()
+    _note("closed")
+
+
+def _note(step: str) -> None:
+    log.stopping(process="relay", step=step)
+    log.flush()

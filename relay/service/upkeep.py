@@ -1,0 +1,58 @@
+"""What a relay process does now and then, beside the mail: says that it lives, forgets what is long done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from relay import log
+from relay.db import nodes
+from relay.queue.claim import TakeBack, take_back
+from relay.queue.janitor import AT_MOST, purge
+from relay.service.house import House
+
+_FLUSH_EVERY = timedelta(milliseconds=250)
+_PURGE_EVERY = timedelta(minutes=10)
+_BETWEEN_PURGES = timedelta(milliseconds=200)  # so that mail need not wait for a long row of them
+
+
+async def take_back_own_leases(house: House) -> None:
+    """Free what a predecessor of our name still had in its hands: it is dead, or we would not be here."""
+    order = TakeBack(house.clock.now(), house.post.owner)
+    total = 0
+    while freed := await house.db.write(take_back, order):
+        total += freed
+    if total:
+        log.leases_taken_back(deliveries=total, why="the process that had them died")
+
+
+async def say_that_we_live(house: House) -> None:
+    """Note in the database that this process lives, and learn how many do."""
+    while True:
+        await beat(house)
+        await house.clock.sleep(nodes.HEARTBEAT)
+
+
+async def beat(house: House) -> None:
+    """Note it once."""
+    sign = nodes.Beat(house.post.owner, house.started_at, house.clock.now())
+    house.processes.value = await house.db.write(nodes.beat, sign)
+
+
+async def forget_what_is_long_done(house: House) -> None:
+    """Delete the records of messages finished longer ago than the setting says."""
+    while True:
+        await house.clock.sleep(_PURGE_EVERY)
+        before = house.clock.now() - house.settings.value.message_retention
+        total = 0
+        while (gone := await house.db.write(purge, before)) == AT_MOST:
+            total += gone
+            await house.clock.sleep(_BETWEEN_PURGES)
+        if total + gone:
+            log.purged(messages=total + gone)
+
+
+async def show_the_log(house: House) -> None:
+    """Write out what was logged, a few times a second."""
+    while True:
+        log.flush()
+        await house.clock.sleep(_FLUSH_EVERY)

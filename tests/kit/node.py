@@ -1,0 +1,144 @@
+"""A whole node as an operator starts it: a real `relay serve` with its processes, ports and signals."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0  # seconds: how long before a test gives up, never how long something may take
+
+BASIC = """
+data_dir = "{directory}/data"
+node = "n"
+hostname = "relay.test"
+[admin]
+listen = "127.0.0.1:0"
+[log]
+format = "json"
+level = "debug"
+[processes]
+stop_seconds = 5
+"""
+LISTENER = """
+[[listeners]]
+name = "submission"
+address = "127.0.0.1"
+ports = ["0"]
+tls = "starttls-required"
+"""
+
+
+class Node:
+    """`relay serve` on a configuration in *directory*; *text* is its TOML."""
+
+    def __init__(self, directory: Path, text: str = BASIC + LISTENER) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.config = directory / "relay.toml"
+        self.config.write_text(text.format(directory=directory))
+        self.events: list[dict[str, Any]] = []
+        self._heard = threading.Condition()
+        self._has_fallen_silent = False
+        self._process: subprocess.Popen[str] | None = None
+        self._words = directory / "stderr"
+
+    def start(self, *options: str, env: Mapping[str, str] | None = None) -> None:
+        """Start it and come back at once."""
+        self.events.clear()
+        self._has_fallen_silent = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "relay", "serve", "--config", str(self.config), *options],
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=self._words.open("w"),
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+
+    def start_and_wait(self, *options: str) -> dict[str, Any]:
+        """Start it, and return the event that says it is ready."""
+        self.start(*options)
+        return self.wait_for("started", process="supervisor")
+
+    def run_to_its_end(self, *options: str) -> int:
+        """Start what is expected to end by itself; return its exit code."""
+        self.start(*options)
+        return self.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop; return its exit code."""
+        self.send(number)
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def clean_up(self) -> None:
+        """End all of it, whatever happened."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    @property
+    def process(self) -> "subprocess.Popen[str]":
+        assert self._process is not None
+        return self._process
+
+    @property
+    def words(self) -> str:
+        """What it said to a human."""
+        return self._words.read_text()
+
+    @property
+    def port(self) -> int:
+        """The first port of the first listener."""
+        listeners = self.found("started", process="supervisor")["listeners"]
+        return int(next(iter(listeners.values())).partition("-")[0].split()[0])
+
+    @property
+    def admin(self) -> str:
+        """Where health and metrics are asked for."""
+        return f"http://{self.found('started', process='supervisor')['admin']}"
+
+    def wait_for(self, event: str, *, times: int = 1, **facts: Any) -> dict[str, Any]:
+        """Wait until an event was logged (so many times), and return it."""
+
+        def is_settled() -> bool:
+            return len(self._all(event, facts)) >= times or self._has_fallen_silent
+
+        with self._heard:
+            self._heard.wait_for(is_settled, PATIENCE)
+            found = self._all(event, facts)
+        assert len(found) >= times, f"no {event} {facts} in {self.events}\n{self.words}"
+        return found[times - 1]
+
+    def found(self, event: str, **facts: Any) -> dict[str, Any]:
+        """Return the last event of that kind."""
+        return self._all(event, facts)[-1]
+
+    def _all(self, event: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        wanted = {"event": event, **facts}
+        return [each for each in self.events if all(each.get(name) == wanted[name] for name in wanted)]
+
+    def _listen(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            with self._heard:
+                self.events.append(json.loads(line))
+                self._heard.notify_all()
+        with self._heard:
+            self._has_fallen_silent = True
+            self._heard.notify_all()
