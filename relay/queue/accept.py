@@ -11,26 +11,27 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from relay.accounts.usage import Charge, charge
+from relay.db.batch import Batch
 from relay.db.tables import contents, deliveries, messages, recipients
 from relay.queue.envelopes import options_of
 from relay.queue.items import Acceptance, Origin, Part
 from relay.queue.notices import note
 from relay.queue.states import DeliveryState, RecipientState
 
-_INSERT_MESSAGES = insert(messages)
-_INSERT_CONTENTS = insert(contents)
-_INSERT_RECIPIENTS = insert(recipients)
-_INSERT_DELIVERIES = insert(deliveries)
+_INSERT_MESSAGES = Batch(insert(messages))
+_INSERT_CONTENTS = Batch(insert(contents))
+_INSERT_RECIPIENTS = Batch(insert(recipients))
+_INSERT_DELIVERIES = Batch(insert(deliveries))
 
 Row = dict[str, Any]
 
 
 def accept(tx: Connection, items: Sequence[Acceptance]) -> list[str]:
     """Keep whole messages, with their notices, and charge them to their users; return their ids."""
-    tx.execute(_INSERT_MESSAGES, [_message_row(item) for item in items])
-    tx.execute(_INSERT_CONTENTS, [{"message_id": item.id, "content": item.content} for item in items])
-    tx.execute(_INSERT_RECIPIENTS, [row for item in items for row in _recipient_rows(item)])
-    tx.execute(_INSERT_DELIVERIES, [_delivery_row(item, part) for item in items for part in item.parts])
+    _INSERT_MESSAGES.run(tx, [_message_row(item) for item in items])
+    _INSERT_CONTENTS.run(tx, [{"message_id": item.id, "content": item.content} for item in items])
+    _INSERT_RECIPIENTS.run(tx, [row for item in items for row in _recipient_rows(item)])
+    _INSERT_DELIVERIES.run(tx, [_delivery_row(item, part) for item in items for part in item.parts])
     charge(tx, [made for item in items if (made := _charge(item)) is not None])
     note(tx, [notice for item in items for notice in item.notices])
     return [item.id for item in items]

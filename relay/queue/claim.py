@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from relay.db.batch import Batch
 from relay.db.tables import deliveries
 from relay.queue.conditions import IS_LEASED, IS_QUEUED
 from relay.queue.items import Claimed, DeliveryKey, Lease
@@ -72,8 +73,8 @@ _DUE = (
 _HELD_BY = select(deliveries.c.message_id, deliveries.c.part).where(
     IS_LEASED, deliveries.c.leased_by == bindparam("owner")
 )
-_RENEW = update(deliveries).where(OF_KEY).values(leased_until=bindparam("until"))
-_RELEASE = (
+_RENEW = Batch(update(deliveries).where(OF_KEY).values(leased_until=bindparam("until")))
+_RELEASE = Batch(
     update(deliveries)
     .where(OF_KEY)
     .values(
@@ -85,7 +86,7 @@ _RELEASE = (
         leased_until=None,
     )
 )
-_TAKEN_BACK = (
+_TAKEN_BACK = Batch(
     update(deliveries)
     .where(OF_KEY)
     .values(
@@ -118,8 +119,7 @@ def renew(tx: Connection, items: Sequence[Renewal]) -> list[frozenset[DeliveryKe
 
 def _renew(tx: Connection, item: Renewal) -> frozenset[DeliveryKey]:
     held = {DeliveryKey(*row) for row in tx.execute(_HELD_BY.with_for_update(), {"owner": item.owner})}
-    if kept := [key for key in item.keys if key in held]:
-        tx.execute(_RENEW, [params(key, until=item.until) for key in kept])
+    _RENEW.run(tx, [params(key, until=item.until) for key in item.keys if key in held])
     return frozenset(item.keys) - held
 
 
@@ -137,7 +137,7 @@ def release(tx: Connection, items: Sequence[Release]) -> list[bool]:
         for item, is_ours in zip(items, held, strict=True)
         if is_ours
     ]:
-        tx.execute(_RELEASE, rows)
+        _RELEASE.run(tx, rows)
     return held
 
 
@@ -158,6 +158,5 @@ def _take_back(tx: Connection, item: TakeBack) -> int:
     else:
         lost = lost.where(deliveries.c.leased_by == item.owner)
     keys = [DeliveryKey(*row) for row in tx.execute(lost)]
-    if keys:
-        tx.execute(_TAKEN_BACK, [params(key) for key in keys])
+    _TAKEN_BACK.run(tx, [params(key) for key in keys])
     return len(keys)

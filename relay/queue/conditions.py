@@ -4,24 +4,31 @@ The states are written out in the statement: neither database uses a partial ind
 it is told only when the statement runs.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, literal_column
 
 from relay.db.tables import deliveries
-from relay.queue.states import DeliveryState
+from relay.queue.states import RESTING, DeliveryState
 
 
-def _written(state: DeliveryState) -> ColumnElement[Any]:
-    return literal_column(f"'{state.value}'")
+def _is(state: DeliveryState) -> ColumnElement[bool]:
+    return deliveries.c.state == literal_column(f"'{state.value}'")
 
 
-IS_QUEUED = deliveries.c.state == _written(DeliveryState.QUEUED)
-IS_WAITING = deliveries.c.state == _written(DeliveryState.WAITING)
-IS_LEASED = deliveries.c.state == _written(DeliveryState.LEASED)
-IS_HELD = deliveries.c.state == _written(DeliveryState.HELD)
+IS_QUEUED = _is(DeliveryState.QUEUED)
+IS_WAITING = _is(DeliveryState.WAITING)
+IS_LEASED = _is(DeliveryState.LEASED)
+IS_HELD = _is(DeliveryState.HELD)
 
-# In nobody's hands, and not at its end.
-IS_RESTING = deliveries.c.state.in_(
-    [_written(DeliveryState.QUEUED), _written(DeliveryState.WAITING), _written(DeliveryState.HELD)]
+IN_STATE: Mapping[DeliveryState, ColumnElement[bool]] = {
+    DeliveryState.QUEUED: IS_QUEUED,
+    DeliveryState.WAITING: IS_WAITING,
+    DeliveryState.LEASED: IS_LEASED,
+    DeliveryState.HELD: IS_HELD,
+}
+
+# In nobody's hands, and not at its end: word for word the condition of ix_deliveries_resting.
+IS_RESTING: ColumnElement[bool] = deliveries.c.state.in_(
+    [literal_column(f"'{state.value}'") for state in RESTING]
 )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, select, update
 
+from relay.db.batch import Batch
 from relay.db.tables import deliveries, messages, recipients
 from relay.mail.envelope import Recipient
 from relay.mail.priority import Priority
@@ -48,7 +49,7 @@ _LOCK_ALL_OF = (
     .with_for_update()
 )
 OF_KEY = (deliveries.c.message_id == bindparam("of_message")) & (deliveries.c.part == bindparam("of_part"))
-_LEASE = (
+_LEASE = Batch(
     update(deliveries)
     .where(OF_KEY)
     .values(
@@ -58,7 +59,7 @@ _LEASE = (
         leased_until=bindparam("until"),
     )
 )
-END = (
+END = Batch(
     update(deliveries)
     .where(OF_KEY)
     .values(state=DeliveryState.DONE, leased_by=None, leased_until=None, reason=None)
@@ -128,11 +129,11 @@ def lease_rows(tx: Connection, rows: Sequence[Record], lease: Lease) -> list[Cla
     to_do = [key for key in keys if key in recipients_of]
     if len(to_do) < len(keys):
         done = [key for key in keys if key not in recipients_of]
-        tx.execute(END, [params(key) for key in done])
+        END.run(tx, [params(key) for key in done])
         drop_finished(tx, {key.message_id for key in done})
     if not to_do:
         return []
-    tx.execute(_LEASE, [params(key, owner=lease.owner, until=lease.until) for key in to_do])
+    _LEASE.run(tx, [params(key, owner=lease.owner, until=lease.until) for key in to_do])
     message_ids = {key.message_id for key in to_do}
     message_of = {row.id: row for row in tx.execute(_MESSAGES, {"message_ids": list(message_ids)})}
     contents = read_contents(

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from relay.db.batch import Batch
 from relay.db.tables import notice_keys, notices
 from relay.db.upsert import insert_for
 from relay.ids import moment_of
@@ -23,7 +24,7 @@ class Told:
     at: datetime
 
 
-_INSERT = insert(notices)
+_INSERT = Batch(insert(notices))
 _UNTOLD = (
     select(notices)
     .where(notices.c.told_at.is_(None))
@@ -36,7 +37,7 @@ _STILL_UNTOLD = (
     .order_by(notices.c.id)
     .with_for_update()
 )
-_MARK = update(notices).where(notices.c.id == bindparam("notice")).values(told_at=bindparam("at"))
+_MARK = Batch(update(notices).where(notices.c.id == bindparam("notice")).values(told_at=bindparam("at")))
 
 
 def note(tx: Connection, items: Sequence[Notice]) -> list[bool]:
@@ -45,19 +46,18 @@ def note(tx: Connection, items: Sequence[Notice]) -> list[bool]:
     Exact also where several processes note the same thing at once.
     """
     kept = [item.key is None or _comes_again(tx, item) for item in items]
-    if rows := [
-        {
-            "id": item.id,
-            "kind": item.kind,
-            "user_id": item.user_id,
-            "facts": json.dumps(item.facts),
-            "created_at": moment_of(item.id),
-        }
-        for item, is_kept in zip(items, kept, strict=True)
-        if is_kept
-    ]:
-        tx.execute(_INSERT, rows)
+    _INSERT.run(tx, [_row(item) for item, is_kept in zip(items, kept, strict=True) if is_kept])
     return kept
+
+
+def _row(item: Notice) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "kind": item.kind,
+        "user_id": item.user_id,
+        "facts": json.dumps(item.facts),
+        "created_at": moment_of(item.id),
+    }
 
 
 def _comes_again(tx: Connection, item: Notice) -> bool:
@@ -91,8 +91,8 @@ def mark_told(tx: Connection, items: Sequence[Told]) -> list[bool]:
     for item in items:
         marked.append(item.id in waiting)
         waiting.discard(item.id)
-    if rows := [
-        {"notice": item.id, "at": item.at} for item, is_mine in zip(items, marked, strict=True) if is_mine
-    ]:
-        tx.execute(_MARK, rows)
+    _MARK.run(
+        tx,
+        [{"notice": item.id, "at": item.at} for item, is_mine in zip(items, marked, strict=True) if is_mine],
+    )
     return marked

@@ -12,16 +12,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from relay.db.batch import Batch
 from relay.db.tables import attempts, deliveries, recipients
-from relay.db.upsert import insert_for
 from relay.mail.disposition import Disposition, Outcome
 from relay.queue.accept import accept
 from relay.queue.content import drop_contents
 from relay.queue.items import DeliveryKey, Settlement
 from relay.queue.leasing import END, OF_KEY, Standing, is_held, lock_messages, open_recipients, params
 from relay.queue.notices import note
-from relay.queue.states import ACTIVE, END_OF, DeliveryState, RecipientState
+from relay.queue.states import ACTIVE, END_OF, RESTING, DeliveryState, RecipientState
 
 _IS_OPEN = (recipients.c.message_id == bindparam("of_message")) & (recipients.c.state == RecipientState.OPEN)
 _WORD: Mapping[str, Any] = {
@@ -29,9 +30,13 @@ _WORD: Mapping[str, Any] = {
     "reply": bindparam("said"),
     "settled_at": bindparam("at"),
 }
-_SETTLE_PART = update(recipients).where(_IS_OPEN, recipients.c.part == bindparam("of_part")).values(_WORD)
-_SETTLE_ONE = update(recipients).where(_IS_OPEN, recipients.c.number == bindparam("of_number")).values(_WORD)
-_WAIT = (
+_SETTLE_PART = Batch(
+    update(recipients).where(_IS_OPEN, recipients.c.part == bindparam("of_part")).values(_WORD)
+)
+_SETTLE_ONE = Batch(
+    update(recipients).where(_IS_OPEN, recipients.c.number == bindparam("of_number")).values(_WORD)
+)
+_WAIT = Batch(
     update(deliveries)
     .where(OF_KEY)
     .values(
@@ -44,7 +49,10 @@ _WAIT = (
     )
 )
 
-_NOT_IN_HAND = frozenset({DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.HELD})
+_RECORD = {
+    "sqlite": Batch(sqlite.insert(attempts).on_conflict_do_nothing()),
+    "postgresql": Batch(postgresql.insert(attempts).on_conflict_do_nothing()),
+}
 
 Rows = list[dict[str, Any]]
 
@@ -64,10 +72,8 @@ def settle(tx: Connection, items: Sequence[Settlement]) -> list[bool]:
     _settle_recipients(tx, known)
     _move_deliveries(tx, known, standing)
     _record_attempts(tx, known)
-    if bounces := [bounce for item in news for bounce in item.bounces]:
-        accept(tx, bounces)
-    if notices := [notice for item in news for notice in item.notices]:
-        note(tx, notices)
+    accept(tx, [bounce for item in news for bounce in item.bounces])
+    note(tx, [notice for item in news for notice in item.notices])
     return held
 
 
@@ -125,10 +131,8 @@ def _settle_recipients(tx: Connection, items: Sequence[Settlement]) -> None:
             of_parts.append(_word(item, item.outcomes[0]) | {"of_part": item.claimed.key.part})
         else:
             of_ones += [_word(item, outcome) | {"of_number": outcome.number} for outcome in item.outcomes]
-    if of_parts:
-        tx.execute(_SETTLE_PART, of_parts)
-    if of_ones:
-        tx.execute(_SETTLE_ONE, of_ones)
+    _SETTLE_PART.run(tx, of_parts)
+    _SETTLE_ONE.run(tx, of_ones)
 
 
 def _word(item: Settlement, outcome: Outcome) -> dict[str, Any]:
@@ -157,18 +161,16 @@ def _move_deliveries(
             if is_ours:
                 waiting.append(_wait(item))
                 standing[key] = stands._replace(state=DeliveryState.WAITING)
-        elif is_ours or stands.state in _NOT_IN_HAND:
+        elif is_ours or stands.state in RESTING:
             # Even if the lease ran out: nobody has to try again what is done.
             ended.append(params(key))
             standing[key] = stands._replace(state=DeliveryState.DONE)
             if item.keeps_content:
                 kept.add(key.message_id)
-    if waiting:
-        tx.execute(_WAIT, waiting)
-    if ended:
-        tx.execute(END, ended)
-        touched = {row["of_message"] for row in ended} - kept
-        drop_contents(tx, touched - _still_active(standing))
+    _WAIT.run(tx, waiting)
+    END.run(tx, ended)
+    touched = {row["of_message"] for row in ended} - kept
+    drop_contents(tx, touched - _still_active(standing))
 
 
 def _wait(item: Settlement) -> dict[str, Any]:
@@ -189,10 +191,7 @@ def _still_active(standing: Mapping[DeliveryKey, Standing]) -> set[str]:
 
 
 def _record_attempts(tx: Connection, items: Sequence[Settlement]) -> None:
-    if not items:
-        return
-    statement = insert_for(tx, attempts).on_conflict_do_nothing()
-    tx.execute(statement, [_attempt_row(item) for item in items])
+    _RECORD[tx.dialect.name].run(tx, [_attempt_row(item) for item in items])
 
 
 def _attempt_row(item: Settlement) -> dict[str, Any]:

@@ -17,10 +17,13 @@ the operator's manual says so (docs/operations.md).
 from relay.mail.disposition import Disposition
 from relay.mail.states import DeliveryState, RecipientState
 
-__all__ = ["ACTIVE", "END_OF", "DeliveryState", "RecipientState"]
+__all__ = ["ACTIVE", "END_OF", "RESTING", "DeliveryState", "RecipientState"]
 
 # A message whose deliveries are in none of these is finished, and its content may go.
 ACTIVE = (DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.LEASED, DeliveryState.HELD)
+
+# Those that no process has in its hands.
+RESTING = (DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.HELD)
 
 END_OF = {
     Disposition.DELIVERED: RecipientState.DELIVERED,
