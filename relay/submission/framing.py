@@ -1,19 +1,22 @@
 """Bytes in, lines and message contents out: no sockets, no waiting, testable one byte at a time.
 
 Everything that depends on where one packet ends and the next begins lives in this file.  The
-framer is in one of two modes, and only its owner moves it:
+framer is in one of three modes, and only its owner moves it:
 
     LINES ── expect_content() ──► CONTENT ── the end of data was found ──► LINES
+    LINES ── expect_chunk() ────► CHUNK ──── all its octets came ────────► LINES
 
 In LINES, a line ends with LF; the CR before it is dropped (RFC 5321 §2.3.8 wants CRLF; a client
 that sends commands with a bare LF does no harm).  A bare CR stays in the line, and is refused as
 any other control character.  In CONTENT, only CRLF . CRLF ends the data, at whatever place the
-packets are split (RFC 5321 §4.1.1.4); a bare CR or LF never does.
+packets are split (RFC 5321 §4.1.1.4); a bare CR or LF never does.  A CHUNK is as long as BDAT said
+(RFC 3030 §2), whatever is in it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 # RFC 5321 §4.5.3.1.4 asks for 512 octets, RFC 4954 §4 for 12,288 in AUTH; one limit serves both.
 MAX_LINE_OCTETS = 12_288 + 512
@@ -41,23 +44,49 @@ class Content:
     size: int
 
 
-Frame = Line | LineTooLong | Content
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one BDAT brought; None if there was no room to keep it."""
+
+    octets: bytes | None
+
+
+Frame = Line | LineTooLong | Content | Chunk
+
+
+class Mode(Enum):
+    """What the next octets are."""
+
+    LINES = auto()
+    CONTENT = auto()
+    CHUNK = auto()
 
 
 class Framer:
     """Cuts one connection's bytes into frames, each handed out only when it is asked for."""
 
-    __slots__ = ("_buffer", "_chunks", "_is_content", "_limit", "_overlong", "_position", "_size", "_tail")
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_limit",
+        "_mode",
+        "_overlong",
+        "_position",
+        "_remaining",
+        "_size",
+        "_tail",
+    )
 
     def __init__(self) -> None:
         self._buffer = b""
         self._position = 0
-        self._is_content = False
+        self._mode = Mode.LINES
         self._overlong = False
         self._chunks: list[bytes] = []
         self._size = 0
         self._tail = b""
         self._limit = 0
+        self._remaining = 0
 
     @property
     def size(self) -> int:
@@ -66,8 +95,8 @@ class Framer:
 
     @property
     def is_content(self) -> bool:
-        """Whether a message is arriving."""
-        return self._is_content
+        """Whether a message, or a chunk of one, is arriving."""
+        return self._mode is not Mode.LINES
 
     @property
     def buffered(self) -> int:
@@ -85,11 +114,18 @@ class Framer:
 
     def expect_content(self, limit: int) -> None:
         """From here on comes a message, of which at most *limit* octets are kept."""
-        self._is_content = True
+        self._mode = Mode.CONTENT
         self._limit = limit
         self._chunks, self._size = [], 0
         # The CRLF that ended the DATA command counts as the first two octets of the end mark.
         self._tail = b"\r\n"
+
+    def expect_chunk(self, octets: int, *, keep: bool) -> None:
+        """From here on come that many octets of a message, whatever they are."""
+        self._mode = Mode.CHUNK
+        self._remaining = octets
+        self._limit = octets if keep else -1
+        self._chunks, self._size = [], 0
 
     def stop_keeping(self) -> None:
         """Go on looking for the end of the message, but keep nothing of it."""
@@ -98,9 +134,11 @@ class Framer:
 
     def next(self) -> Frame | None:
         """Hand out the next frame; None when it has not arrived whole."""
+        if self._mode is Mode.CHUNK:
+            return self._next_chunk()
         if self._position == len(self._buffer):
             return None
-        return self._next_content() if self._is_content else self._next_line()
+        return self._next_content() if self._mode is Mode.CONTENT else self._next_line()
 
     def _next_line(self) -> Frame | None:
         buffer, start = self._buffer, self._position
@@ -135,12 +173,25 @@ class Framer:
         if end + 2 > 0:
             self._keep(data[: end + 2])
         self._position += end + len(_END)
-        self._is_content = False
+        self._mode = Mode.LINES
         octets = None if self._size > self._limit else b"".join(self._chunks)
         if octets is not None and end + 2 < 0:
             octets = octets[: end + 2]
         self._chunks = []
         return Content(octets, self._size)
+
+    def _next_chunk(self) -> Chunk | None:
+        data = self._buffer[self._position : self._position + self._remaining]
+        self._position += len(data)
+        self._remaining -= len(data)
+        if data:
+            self._keep(data)
+        if self._remaining:
+            return None
+        self._mode = Mode.LINES
+        octets = None if self._limit < 0 else b"".join(self._chunks)
+        self._chunks = []
+        return Chunk(octets)
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)

@@ -96,7 +96,9 @@ class Handler:
         assert isinstance(envelope.content, bytes)
         try:
             letter = read_letter(
-                envelope.content, refuse_bare=self._office.settings.value.refuse_bare_newlines
+                envelope.content,
+                is_dot_stuffed=envelope.is_dot_stuffed,
+                refuse_bare=self._office.settings.value.refuse_bare_newlines,
             )
         except BadLetter as fault:
             log.refused(

@@ -26,14 +26,14 @@ class Letter:
     header: Header
 
 
-def read_letter(data: bytes, *, refuse_bare: bool) -> Letter:
-    """Undo the dot-stuffing of *data*, settle its line ends, and find its header.
+def read_letter(data: bytes, *, is_dot_stuffed: bool, refuse_bare: bool) -> Letter:
+    """Undo the dot-stuffing of *data* if it came by DATA, settle its line ends, and find its header.
 
     The line ends come before the header: what policy reads must be what the upstream receives.
     Raises BadLetter for a bare CR or LF if they are to be refused, and for a header that cannot be
     understood in only one way.
     """
-    content = lines.dot_unstuffed(data)
+    content = lines.dot_unstuffed(data) if is_dot_stuffed else data
     if refuse_bare and lines.has_bare(content):
         raise BadLetter(replies.BARE_NEWLINE)
     content = lines.normalised(content)

@@ -25,11 +25,12 @@ from relay.budget import Reservation
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
-from relay.submission.framing import Content, Framer, Line, LineTooLong
+from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
 from relay.submission.replies import reply_for
 from relay.submission.tls import TlsLayer
 from relay.submission.transaction import Transaction
-from relay.submission.verbs import VERBS, obstacle
+from relay.submission.verbs import answer
+from relay.submission.verbs.bdat import take_chunk
 from relay.submission.verbs.data import take_content
 
 if TYPE_CHECKING:
@@ -187,6 +188,12 @@ class Server(SMTP):
         self.ran_out_of_memory = False
         self._framer.expect_content(limit)
 
+    def expect_chunk(self, octets: int, *, keep: bool) -> None:
+        """What comes next are that many octets of a message; they are kept if that is wanted and possible."""
+        self.ran_out_of_memory = False
+        held = self.envelope.chunk_octets + octets
+        self._framer.expect_chunk(octets, keep=keep and self.reservation.grow_to(held))
+
     def start_tls(self) -> None:
         """Send what was said so far in the clear, forget what was heard, and begin TLS."""
         self.say(replies.START_TLS)
@@ -251,15 +258,18 @@ class Server(SMTP):
     def _make_room(self) -> None:
         """A message is arriving: hold as much memory as has come of it, or keep no more of it."""
         self.deadline = self.loop.time() + COMMAND_SECONDS
-        if not self.ran_out_of_memory and not self.reservation.grow_to(self._framer.size):
+        held = self.envelope.chunk_octets + self._framer.size
+        if not self.ran_out_of_memory and not self.reservation.grow_to(held):
             self.ran_out_of_memory = True
             self._framer.stop_keeping()
             self.reservation.release()
 
-    def _answer(self, frame: Line | LineTooLong | Content) -> None:
+    def _answer(self, frame: Frame) -> None:
         match frame:
             case Content():
                 self._run(take_content(self, frame))
+            case Chunk():
+                self._run(take_chunk(self, frame))
             case LineTooLong():
                 self.exchange = None
                 self._conclude(replies.LINE_TOO_LONG)
@@ -278,17 +288,11 @@ class Server(SMTP):
         if argument and not argument.isprintable():
             self._conclude(replies.BAD_OCTETS)
             return
-        verb = VERBS.get(name.upper())
-        if verb is None:
-            self._conclude(replies.UNKNOWN_COMMAND)
-        elif (reply := obstacle(self, verb, argument)) is not None:
-            self._conclude(reply)
+        said = answer(self, name, argument)
+        if isinstance(said, Coroutine):
+            self._run(said)
         else:
-            said = verb.run(self, argument)
-            if isinstance(said, Coroutine):
-                self._run(said)
-            else:
-                self._conclude(said)
+            self._conclude(said)
 
     def _run(self, answering: Coroutine[Any, Any, Reply | None]) -> None:
         """Carry *answering* to its end at once if it does not wait, in a task from where it does."""

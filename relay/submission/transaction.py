@@ -8,6 +8,7 @@ from aiosmtpd.smtp import Envelope as AiosmtpdEnvelope
 
 from relay.mail.address import Address
 from relay.mail.envelope import Envelope, Recipient
+from relay.mail.reply import Reply
 from relay.queue.items import Notice
 
 
@@ -27,6 +28,11 @@ class Transaction(AiosmtpdEnvelope):
         self.hold_reason: str | None = None
         self.rewritten_sender: Address | None = None
         self.notices: list[Notice] = []
+        self.chunks: list[bytes] = []  # what BDAT brought so far
+        self.chunk_octets = 0
+        self.chunk_refusal: Reply | None = None  # why the next chunk, and all after it, is refused
+        self.is_last_chunk = False
+        self.is_dot_stuffed = True
 
     def as_envelope(self) -> Envelope:
         """The envelope as it stands."""

@@ -28,6 +28,7 @@ __all__ = ["EXTENSIONS", "BadParameter", "announced", "mail_parameters", "rcpt_p
 
 EXTENSIONS: tuple[Extension, ...] = (
     plain_words.PIPELINING,
+    plain_words.CHUNKING,
     size.SIZE,
     starttls.STARTTLS,
     auth.AUTH,

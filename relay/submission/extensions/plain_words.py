@@ -8,3 +8,7 @@ PIPELINING = Extension(lambda _server: "PIPELINING")
 
 # RFC 2034: Reply writes the code on every line of every 2xx, 4xx and 5xx.
 ENHANCED_STATUS_CODES = Extension(lambda _server: "ENHANCEDSTATUSCODES")
+
+# RFC 3030 §2: BDAT beside DATA.  BINARYMIME is not offered: what has no line ends cannot be
+# handed on to an upstream without CHUNKING.
+CHUNKING = Extension(lambda _server: "CHUNKING")

@@ -17,15 +17,25 @@ LEAST_RESERVED = 64 * 1024
 def data(server: Server, _argument: str) -> Reply:
     """Ask for the message, if there is anybody to send it to and room to hold it."""
     transaction = server.envelope
-    if transaction.sender is None:
-        return replies.MAIL_FIRST
-    if not transaction.recipients:
-        refused = transaction.has_refused_recipients
-        return replies.NO_VALID_RECIPIENT if refused else replies.RECIPIENT_FIRST
+    if transaction.chunks:
+        return replies.NO_DATA_AFTER_BDAT
+    if (reply := nobody_to_send_to(server)) is not None:
+        return reply
     if not server.reservation.grow_to(_declared_or_least(server)):
         return replies.NO_ROOM
     server.expect_content(server.limits_size)
     return replies.GO_AHEAD
+
+
+def nobody_to_send_to(server: Server) -> Reply | None:
+    """What to say when a message comes and no recipient was taken (RFC 5321 §3.3)."""
+    transaction = server.envelope
+    if transaction.sender is None:
+        return replies.MAIL_FIRST
+    if transaction.recipients:
+        return None
+    refused = transaction.has_refused_recipients
+    return replies.NO_VALID_RECIPIENT if refused else replies.RECIPIENT_FIRST
 
 
 def _declared_or_least(server: Server) -> int:
@@ -40,8 +50,18 @@ async def take_content(server: Server, content: Content) -> Reply:
     try:
         if content.octets is None:
             return replies.NO_ROOM if server.ran_out_of_memory else replies.MESSAGE_TOO_LARGE
-        server.envelope.content = content.octets
-        return await server.hook("DATA") or replies.QUEUED
+        return await hand_in(server, content.octets)
     finally:
-        server.reservation.release()
-        server.begin_transaction()
+        end_transaction(server)
+
+
+async def hand_in(server: Server, octets: bytes) -> Reply:
+    """Let the handler have the whole message."""
+    server.envelope.content = octets
+    return await server.hook("DATA") or replies.QUEUED
+
+
+def end_transaction(server: Server) -> None:
+    """Forget the message and give back its memory."""
+    server.reservation.release()
+    server.begin_transaction()

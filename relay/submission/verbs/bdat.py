@@ -1,0 +1,67 @@
+"""BDAT (RFC 3030 §2): the message in chunks of a length said beforehand, with no dots to stuff."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from relay.mail.reply import Reply
+from relay.submission import replies
+from relay.submission.framing import Chunk
+from relay.submission.verbs.data import end_transaction, hand_in, nobody_to_send_to
+from relay.submission.verbs.needs import LOGIN, obstacle
+
+if TYPE_CHECKING:
+    from relay.submission.server import Server
+
+_ARGUMENT = re.compile(r"([0-9]{1,18})( +LAST)?", re.IGNORECASE)
+
+
+def bdat(server: Server, argument: str) -> Reply | None:
+    """Take a chunk; whatever stands in its way, its octets come and must not be read as commands."""
+    found = _ARGUMENT.fullmatch(argument)
+    if found is None:
+        # How much of what follows belongs to the message cannot be known any more.
+        server.say_goodbye(replies.BAD_BDAT)
+        return None
+    transaction = server.envelope
+    octets = int(found[1])
+    transaction.is_last_chunk = found[2] is not None
+    transaction.chunk_refusal = transaction.chunk_refusal or _refusal(server, octets)
+    server.expect_chunk(octets, keep=transaction.chunk_refusal is None)
+    return None
+
+
+def _refusal(server: Server, octets: int) -> Reply | None:
+    if (reply := obstacle(server, LOGIN) or nobody_to_send_to(server)) is not None:
+        return reply
+    if server.envelope.chunk_octets + octets > server.limits_size:
+        return replies.MESSAGE_TOO_LARGE
+    return None
+
+
+async def take_chunk(server: Server, chunk: Chunk) -> Reply:
+    """Answer a chunk that has come whole; the last one is the message's end.
+
+    After a chunk was refused the others are, until RSET (RFC 3030 §2): the message would have a hole.
+    """
+    transaction = server.envelope
+    if transaction.chunk_refusal is None and chunk.octets is None:
+        transaction.chunk_refusal = replies.NO_ROOM
+    if transaction.chunk_refusal is not None:
+        reply, is_last = transaction.chunk_refusal, transaction.is_last_chunk
+        transaction.chunks = []
+        server.reservation.release()
+        if is_last:
+            end_transaction(server)
+        return reply
+    assert chunk.octets is not None
+    transaction.chunks.append(chunk.octets)
+    transaction.chunk_octets += len(chunk.octets)
+    if not transaction.is_last_chunk:
+        return replies.OK.saying(f"{len(chunk.octets)} octets received")
+    try:
+        transaction.is_dot_stuffed = False
+        return await hand_in(server, b"".join(transaction.chunks))
+    finally:
+        end_transaction(server)
