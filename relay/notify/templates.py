@@ -108,3 +108,37 @@ def meaning(reply: Reply) -> tuple[str, str]:
     """Say what *reply* means and what the sender can do about it."""
     subject = reply.enhanced.partition(".")[0]
     return WHY.get(reply.enhanced) or WHY.get(subject) or WHY[""]
+
+
+SENDER_MISMATCH_SUBJECT = "{user} sent mail as {sender}"
+
+SENDER_MISMATCH = """\
+This is the mail server {hostname}.
+
+The user {user} sent a message as {sender}, which is not among the senders granted to that user.
+
+    When: {when}
+    From the address: {client}
+    The client calls itself: {helo}
+
+{consequence}
+
+{advice}
+
+For a while you will not hear again of this user and this sender, however often it happens.
+"""
+
+MISMATCH_OUTCOMES: Mapping[str, str] = {
+    "refused": "The message was refused; whoever sent it was told so.",
+    "held": "The message was taken and is held: it is not sent until an operator decides.",
+    "rewritten": "The message was sent with the user's default address in place of that sender.",
+    "sent": "The message was sent as it was, because the user's account allows it.",
+}
+
+TO_USER = """\
+If it was you, or a program of yours: set the sender in it to an address of yours, or ask whoever runs
+this server to grant you {sender}. If it was not, somebody knows your password: ask for a new one now."""
+
+TO_OPERATOR = """\
+If this is meant, grant {sender} to {user} with "relay user edit". If it is not, a program is set up
+wrongly, or somebody knows the password: "relay user password" makes a new one."""

@@ -1,0 +1,57 @@
+"""Whom a notice is for, and what each of them is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from relay.ids import moment_of
+from relay.mail.address import Address
+from relay.mail.dates import date_text
+from relay.notify import mismatch, templates
+from relay.queue.items import Notice
+
+
+class Announcement(NamedTuple):
+    """One letter to write."""
+
+    to: Address
+    subject: str
+    text: str
+
+
+def announcements(
+    notice: Notice, *, contact: Address | None, operator: Address | None, hostname: str
+) -> list[Announcement]:
+    """Return what is to be written about *notice*, to the user's *contact* and to the *operator*.
+
+    Nothing where neither has an address, or nobody knows the kind of notice any more; one letter where
+    both are the same.
+    """
+    tell = _TELLERS.get(notice.kind)
+    if tell is None:
+        return []
+    readers = {contact: templates.TO_USER, operator: templates.TO_OPERATOR}  # the operator's words win
+    return [tell(notice, to, words, hostname) for to, words in readers.items() if to is not None]
+
+
+def _sender_mismatch(notice: Notice, to: Address, words: str, hostname: str) -> Announcement:
+    facts = {name: _printable(fact) for name, fact in notice.facts.items()}
+    text = templates.SENDER_MISMATCH.format(
+        **facts,
+        hostname=hostname,
+        when=date_text(moment_of(notice.id)),
+        consequence=templates.MISMATCH_OUTCOMES[facts["outcome"]],
+        advice=words.format(**facts),
+    )
+    return Announcement(to, templates.SENDER_MISMATCH_SUBJECT.format(**facts), text)
+
+
+def _printable(fact: str) -> str:
+    """What a client made up must not move anything in the letter."""
+    return "".join(c if c.isprintable() else "?" for c in fact)
+
+
+_TELLERS: Mapping[str, Callable[[Notice, Address, str, str], Announcement]] = {
+    mismatch.KIND: _sender_mismatch,
+}
