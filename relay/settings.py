@@ -81,6 +81,13 @@ class Settings:
     max_connections_per_address: Annotated[
         int, About("The most connections from one address to one relay process at once.", least=1)
     ] = 200
+    longest_hold: Annotated[
+        timedelta,
+        About(
+            "How far ahead a client may schedule a message (HOLDFOR, HOLDUNTIL); 0s: not at all.",
+            least=timedelta(0),
+        ),
+    ] = timedelta(days=30)
     refuse_bare_newlines: Annotated[
         bool, About("Refuse messages with a bare CR or LF instead of making it CRLF.")
     ] = False
@@ -177,7 +184,8 @@ def _read_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
-def _read_number(text: str) -> int:
+def read_number(text: str) -> int:
+    """Read a whole number, also as "25M".  Raises ValueError."""
     found = _SIZE.fullmatch(text)
     if found is None:
         raise ValueError(text)
@@ -196,7 +204,7 @@ def _read_boolean(text: str) -> bool:
 
 _READERS: Mapping[type, Callable[[str], Any]] = {
     timedelta: _read_duration,
-    int: _read_number,
+    int: read_number,
     bool: _read_boolean,
     str: str,
 }

@@ -314,3 +314,13 @@ async def test_room_in_hand_lets_a_message_go_the_short_way(house: House) -> Non
     assert claimed.expires_at - claimed.accepted_at == timedelta(days=4)
     assert row(house, tables.deliveries).state == DeliveryState.LEASED  # type: ignore[attr-defined]
     await client.close()
+
+
+async def test_a_message_for_later_waits_until_then(house: House) -> None:
+    client = await log_in(house)
+    assert (await send(client, mail="MAIL FROM:<ann@example.com> HOLDFOR=3600")).startswith("250")
+    delivery = row(house, tables.deliveries)
+    message = row(house)
+    assert delivery.state == DeliveryState.WAITING  # type: ignore[attr-defined]
+    assert timedelta(minutes=59) < delivery.due_at - message.accepted_at <= timedelta(hours=1)  # type: ignore[attr-defined]
+    await client.close()

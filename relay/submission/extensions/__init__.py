@@ -13,6 +13,8 @@ from relay.submission import replies
 from relay.submission.extensions import (
     auth,
     eight_bit,
+    future_release,
+    limits,
     mt_priority,
     plain_words,
     size,
@@ -36,6 +38,8 @@ EXTENSIONS: tuple[Extension, ...] = (
     smtputf8.SMTPUTF8,
     plain_words.ENHANCED_STATUS_CODES,
     mt_priority.MT_PRIORITY,
+    future_release.FUTURE_RELEASE,
+    limits.LIMITS,
 )
 
 _MAIL: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.mail_parameters.items()}
@@ -74,5 +78,8 @@ def _read(known: Mapping[str, Parameter], server: Server, words: list[str]) -> d
         if keyword in seen:
             raise BadParameter(replies.BAD_PARAMETER.saying(f"Parameter {keyword} given twice"))
         seen.add(keyword)
-        fields |= parameter(server, value)
+        read = parameter(server, value)
+        if fields.keys() & read.keys():  # as HOLDFOR and HOLDUNTIL (RFC 4865 §5.2)
+            raise BadParameter(replies.BAD_PARAMETER.saying(f"Parameter {keyword} contradicts another"))
+        fields |= read
     return fields

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from relay.submission.extensions.base import Extension
+from relay.submission import replies
+from relay.submission.extensions.base import BadParameter, Extension
 from relay.submission.mechanisms import MECHANISMS
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
+
+_XTEXT = re.compile(r"<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,500}")  # RFC 3461 §4
 
 
 def may_authenticate(server: Server) -> bool:
@@ -20,4 +25,11 @@ def _announce(server: Server) -> str | None:
     return "AUTH " + " ".join(MECHANISMS) if may_authenticate(server) else None
 
 
-AUTH = Extension(_announce)
+def _auth(_server: Server, value: str) -> Mapping[str, Any]:
+    """Who first submitted the message, in xtext, or "<>" (RFC 4954 §5): kept, and believed of nobody."""
+    if not _XTEXT.fullmatch(value):
+        raise BadParameter(replies.BAD_PARAMETER.saying("AUTH is an address in xtext, or <>"))
+    return {"auth": value}
+
+
+AUTH = Extension(_announce, mail_parameters={"AUTH": _auth})

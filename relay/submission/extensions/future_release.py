@@ -1,0 +1,56 @@
+"""FUTURERELEASE (RFC 4865): the client asks that the message is not sent before a moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from relay.submission import replies
+from relay.submission.extensions.base import BadParameter, Extension
+
+if TYPE_CHECKING:
+    from relay.submission.server import Server
+
+_SECONDS = re.compile(r"[1-9][0-9]{0,8}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+_NOT_A_MOMENT = replies.BAD_PARAMETER.saying("HOLDUNTIL is a moment such as 2026-12-24T18:00:00Z (RFC 3339)")
+
+
+def _longest(server: Server) -> timedelta:
+    return server.door.office.settings.value.longest_hold
+
+
+def _announce(server: Server) -> str | None:
+    """Both limits, the interval in seconds and the moment (RFC 4865 §4); nothing where holding is off."""
+    longest = _longest(server)
+    if not longest:
+        return None
+    latest = server.door.office.clock.now() + longest
+    return f"FUTURERELEASE {longest.total_seconds():.0f} {latest:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _hold_for(server: Server, value: str) -> Mapping[str, Any]:
+    if not _SECONDS.fullmatch(value):
+        raise BadParameter(replies.BAD_PARAMETER.saying("HOLDFOR is a number of seconds"))
+    return _held(server, server.door.office.clock.now() + timedelta(seconds=int(value)))
+
+
+def _hold_until(server: Server, value: str) -> Mapping[str, Any]:
+    if not _MOMENT.fullmatch(value):
+        raise BadParameter(_NOT_A_MOMENT)
+    try:
+        moment = datetime.fromisoformat(value.upper())
+    except ValueError:  # the thirtieth of February
+        raise BadParameter(_NOT_A_MOMENT) from None
+    return _held(server, moment.astimezone(UTC))
+
+
+def _held(server: Server, until: datetime) -> Mapping[str, Any]:
+    if until > server.door.office.clock.now() + _longest(server):
+        raise BadParameter(replies.BAD_PARAMETER.saying("That is longer than messages are held here"))
+    return {"hold_until": until}
+
+
+FUTURE_RELEASE = Extension(_announce, mail_parameters={"HOLDFOR": _hold_for, "HOLDUNTIL": _hold_until})
