@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, select
 
 from relay.db.tables import deliveries, messages
 from relay.mail.priority import Priority
+from relay.queue.conditions import IN_STATE
+from relay.queue.states import DeliveryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Selection:
     user_id: str | None = None
     route_id: str | None = None
     priority: Priority | None = None
+    state: DeliveryState | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as conditions of a query on deliveries."""
@@ -32,6 +35,8 @@ class Selection:
             named.append(deliveries.c.route_id == self.route_id)
         if self.priority is not None:
             named.append(deliveries.c.priority == int(self.priority))
+        if self.state is not None:
+            named.append(IN_STATE[self.state])
         if self.user_id is not None:
             sent = select(messages.c.id).where(
                 messages.c.id == deliveries.c.message_id, messages.c.user_id == self.user_id
