@@ -22,6 +22,7 @@ from relay.mail.disposition import Disposition
 from relay.mail.reply import Reply
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_as_json = json.JSONEncoder(default=str).encode  # json.dumps would make one for each line
 
 
 class _Stream(Protocol):
@@ -80,9 +81,7 @@ class _Writer:
             return
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
         if self.as_json:
-            line = json.dumps(
-                {"ts": moment, "level": level, "event": event, "node": self.node, **facts}, default=str
-            )
+            line = _as_json({"ts": moment, "level": level, "event": event, "node": self.node, **facts})
         else:
             told = " ".join(f"{k}={v!r}" if isinstance(v, str) else f"{k}={v}" for k, v in facts.items())
             line = f"{moment[11:23]} {level:<7} {event:<24} {told}"
