@@ -27,11 +27,11 @@ from relay.mail.session import Session
 from relay.submission import replies
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
 from relay.submission.replies import reply_for
-from relay.submission.tls import TlsLayer
 from relay.submission.transaction import Transaction
 from relay.submission.verbs import answer
 from relay.submission.verbs.bdat import take_chunk
 from relay.submission.verbs.data import take_content
+from relay.submission.wire import Wire
 
 if TYPE_CHECKING:
     from relay.policy.submission import User
@@ -58,7 +58,7 @@ class ServerSession(AiosmtpdSession):
 class Server(SMTP):
     """The server's side of one connection, from the first byte to the last."""
 
-    transport: asyncio.Transport | None
+    wire: Wire
     session: ServerSession
     envelope: Transaction
 
@@ -71,15 +71,12 @@ class Server(SMTP):
         self.loop = door.loop
         self.door = door
         self.port = port
-        self.transport = None
         self.exchange: Exchange | None = None  # an AUTH that waits for the client's next line
-        self.tls: TlsLayer | None = None
         self.errors = 0
         self.deadline = 0.0
         self.reservation = Reservation(door.budget)
         self.ran_out_of_memory = False
         self._framer = Framer()
-        self._out: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._has_ended = False
@@ -92,7 +89,7 @@ class Server(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there: greet it, or, on an implicit port, wait for its handshake."""
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.wire = Wire(transport)
         peer: Any = transport.get_extra_info("peername") or ("", 0)
         self._begin_session(
             Session(self.door.new_session_id(), self.port.listener.name, str(peer[0]), int(peer[1]))
@@ -101,7 +98,7 @@ class Server(SMTP):
         self.deadline = self.loop.time() + HANDSHAKE_SECONDS
         refusal = self.door.admit(self)
         if self.port.is_implicit and refusal is None:
-            self.tls = TlsLayer(self.door.tls_context)
+            self.wire.start_tls(self.door.tls_context)
         else:
             self._greet(refusal)
 
@@ -117,27 +114,26 @@ class Server(SMTP):
         """Carry what arrived to the framer, through TLS where it is on, and answer it."""
         if self._is_closing:
             return
-        if self.tls is not None:
-            was_established = self.tls.is_established
-            try:
-                data = self.tls.receive(data)
-            except ssl.SSLError:
-                self._abort()
-                return
-            if not was_established and self.tls.is_established:
-                self._secured()
+        wire = self.wire
+        was_ready = wire.is_ready
+        try:
+            data = wire.receive(data)
+        except ssl.SSLError:
+            self._close()
+            return
+        if not was_ready and wire.is_ready:
+            self._secured()
         if data:
             self._framer.feed(data)
             self._advance()
         else:
             self._flush()
-        if self.tls is not None and self.tls.has_ended:
+        if wire.has_ended:
             self.eof_received()
 
     def _secured(self) -> None:
-        assert self.tls is not None
         # Nothing said before TLS survives it (RFC 3207 §4.2).
-        facts = replace(self.session.facts, tls=self.tls.description, helo="", is_esmtp=False)
+        facts = replace(self.session.facts, tls=self.wire.tls, helo="", is_esmtp=False)
         peer = self.session.peer
         self._begin_session(facts)
         self.session.peer, self.session.ssl = peer, {"description": facts.tls}
@@ -150,13 +146,13 @@ class Server(SMTP):
         """The client will say no more; what it asked for before is still answered."""
         self._has_ended = True
         if self._task is None:
-            self._abort()
+            self._close()
         return self._task is not None
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone; a commit that is under way goes on without it."""
         self._is_closing = True
-        self.transport = None
+        self.wire.lost()
         self._framer.discard()
         if self._task is None:
             self.reservation.release()
@@ -164,24 +160,23 @@ class Server(SMTP):
 
     def pause_writing(self) -> None:
         """The client does not read our replies: read no more of its commands."""
-        if self.transport is not None:
-            self.transport.pause_reading()
+        self.wire.pause()
 
     def resume_writing(self) -> None:
         """It reads again."""
-        if self.transport is not None and self._task is None:
-            self.transport.resume_reading()
+        if self._task is None:
+            self.wire.resume()
 
     # --- what verbs may ask for -------------------------------------------------------------
 
     def say(self, reply: Reply) -> None:
         """Send *reply*, together with the others of this burst."""
-        self._out.append(reply.to_wire())
+        self.wire.say(reply.to_wire())
 
     def say_goodbye(self, reply: Reply) -> None:
         """Send *reply* as the last word."""
         self.say(reply)
-        self._close_after_flush()
+        self._is_closing = True  # once it is flushed
 
     def expect_content(self, limit: int) -> None:
         """What comes next is a message; more than *limit* octets of it are not kept."""
@@ -197,9 +192,8 @@ class Server(SMTP):
     def start_tls(self) -> None:
         """Send what was said so far in the clear, forget what was heard, and begin TLS."""
         self.say(replies.START_TLS)
-        self._flush()
         self._framer.discard()
-        self.tls = TlsLayer(self.door.tls_context)
+        self.wire.start_tls(self.door.tls_context)
         self.deadline = self.loop.time() + HANDSHAKE_SECONDS
 
     def begin_transaction(self) -> None:
@@ -251,8 +245,8 @@ class Server(SMTP):
                 self._our_fault(fault)
         if framer.is_content:
             self._make_room()
-        if framer.buffered > MAX_BUFFERED_OCTETS and self._task is not None and self.transport:
-            self.transport.pause_reading()
+        if framer.buffered > MAX_BUFFERED_OCTETS and self._task is not None:
+            self.wire.pause()
         self._flush()
 
     def _make_room(self) -> None:
@@ -311,9 +305,8 @@ class Server(SMTP):
         finally:
             self._task = None
         if self._has_ended:
-            self._close_after_flush()
-        if self.transport is not None:
-            self.transport.resume_reading()
+            self._is_closing = True
+        self.wire.resume()
         self._advance()
 
     def _conclude(self, reply: Reply | None) -> None:
@@ -338,34 +331,13 @@ class Server(SMTP):
     # --- out ----------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        """Write everything said, in one piece."""
-        if self.transport is None:
-            self._out.clear()
-            return
-        if self._out:
-            said = b"".join(self._out)
-            self._out.clear()
-            if self.tls is None:
-                self.transport.write(said)
-            else:
-                self.tls.send(said)
-        if self.tls is not None and (sealed := self.tls.outgoing):
-            self.transport.write(sealed)
+        self.wire.flush()
         if self._is_closing:
-            self._abort()
+            self._close()
 
-    def _close_after_flush(self) -> None:
+    def _close(self) -> None:
         self._is_closing = True
-
-    def _abort(self) -> None:
-        self._is_closing = True
-        if self.transport is not None:
-            if self.tls is not None:
-                if self.tls.is_established:
-                    self.tls.say_goodbye()
-                if sealed := self.tls.outgoing:
-                    self.transport.write(sealed)
-            self.transport.close()
+        self.wire.close()
 
     # --- what the door may ask for ------------------------------------------------------------
 
@@ -378,11 +350,11 @@ class Server(SMTP):
         """End the session with *reply*, which is the answer to no command."""
         if self._task is not None and reply is replies.IDLE_TOO_LONG:
             return  # it waits for us
-        if self.tls is None or self.tls.is_established:
+        if self.wire.is_ready:
             self.say_goodbye(reply)
             self._flush()
         else:
-            self._abort()
+            self._close()
 
 
 def _as_reply(said: Any) -> Reply:

@@ -18,7 +18,7 @@ _XTEXT = re.compile(r"<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,500}")  # RFC 3461 §4
 
 def may_authenticate(server: Server) -> bool:
     """Whether passwords may be sent in this session as it is now."""
-    return server.tls is not None or server.port.listener.auth_without_tls
+    return server.wire.has_tls or server.port.listener.auth_without_tls
 
 
 def _announce(server: Server) -> str | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _announce(server: Server) -> str | None:
-    is_offered = server.tls is None and server.port.listener.tls is not TlsMode.NONE
+    is_offered = not server.wire.has_tls and server.port.listener.tls is not TlsMode.NONE
     return "STARTTLS" if is_offered else None
 
 

@@ -32,7 +32,7 @@ def obstacle(server: Server, needs: Needs) -> Reply | None:
     """What of *needs* is not there in this session, if anything."""
     if needs.hello and not server.session.facts.helo:
         return replies.SAY_HELLO_FIRST
-    if needs.tls and server.tls is None and server.port.listener.tls is TlsMode.STARTTLS_REQUIRED:
+    if needs.tls and not server.wire.has_tls and server.port.listener.tls is TlsMode.STARTTLS_REQUIRED:
         return replies.TLS_NEEDED
     if needs.login and server.session.user is None:
         return replies.LOGIN_NEEDED

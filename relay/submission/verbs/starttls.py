@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def starttls(server: Server, _argument: str) -> Reply | None:
     """Begin TLS; everything said or heard before it is forgotten (RFC 3207 §4.2)."""
-    if server.tls is not None:
+    if server.wire.has_tls:
         return replies.ALREADY_SECURE
     if server.port.listener.tls is TlsMode.NONE:
         return replies.TLS_NOT_OFFERED
