@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 P = ParamSpec("P")
@@ -27,6 +28,16 @@ Result = TypeVar("Result")
 
 _READERS = 4
 _SQLITE_BUSY_MS = 10_000
+_MAX_GROUP = 500  # writes in one transaction: a few dozen milliseconds at most
+
+# A database whose machine vanished without a word is given up after some seconds, not after hours.
+_POSTGRESQL_PATIENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 
 
 def open_engine(url: str) -> Engine:
@@ -36,7 +47,7 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
         return engine
-    return create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    return create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True, connect_args=_POSTGRESQL_PATIENCE)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -48,7 +59,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         f"busy_timeout={_SQLITE_BUSY_MS}",
         "foreign_keys=ON",
         "wal_autocheckpoint=4000",
-        "cache_size=-32768",
+        "cache_size=-16384",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -58,6 +69,14 @@ def _begin_immediate(connection: Connection) -> None:
     # A deferred transaction that reads before it writes loses updates silently on SQLite.
     readonly = connection.get_execution_options().get("relay_readonly", False)
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+class _OutOfReach(Exception):
+    """No transaction could be begun: the database is gone, or locked for too long."""
+
+    def __init__(self, fault: SQLAlchemyError) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 @dataclass(slots=True)
@@ -80,10 +99,11 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._loop = asyncio.get_running_loop()
-        self._pending: list[_Pending] = []
+        self._pending: deque[_Pending] = deque()  # safe to append to and to take from in two threads
         self._wake = threading.Event()
         self._is_idle = True
         self._is_closing = False
+        self._connection: Connection | None = None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-read")
         self._writer = threading.Thread(target=self._write_groups, name="db-write", daemon=True)
         self._writer.start()
@@ -133,42 +153,90 @@ class Database:
                 self._commit(group)
                 self._loop.call_soon_threadsafe(_resolve, group)
             if self._is_closing and not self._pending:
+                self._hang_up()
                 return
 
     def _take_group(self) -> list[_Pending]:
-        group, self._pending = self._pending, []
+        group = self._take_pending()
         if not group:
             # The loop may append between the line above and the next: look once more after
             # declaring ourselves idle, or that write would sleep until the next one.
             self._is_idle = True
-            if self._pending:
+            group = self._take_pending()
+            if group:
                 self._is_idle = False
-                group, self._pending = self._pending, []
+        return group
+
+    def _take_pending(self) -> list[_Pending]:
+        group: list[_Pending] = []
+        while self._pending and len(group) < _MAX_GROUP:
+            group.append(self._pending.popleft())
         return group
 
     def _commit(self, group: list[_Pending]) -> None:
+        """Give each of *group* its result or its fault: all in one transaction if that works."""
         try:
             self._run_together(group)
+        except _OutOfReach as out:
+            for pending in group:
+                pending.fault = out.fault
         except Exception as fault:  # noqa: BLE001  whatever it is, its callers are told
-            if len(group) == 1:
+            if len(group) == 1 and not _lost_connection(fault):
                 group[0].fault = fault
+            else:
+                self._commit_one_by_one(group)
+
+    def _commit_one_by_one(self, group: list[_Pending]) -> None:
+        """After one failed, run each in a transaction of its own, so that only the guilty fails."""
+        for number, pending in enumerate(group):
+            try:
+                self._run_together([pending])
+            except _OutOfReach as out:
+                for rest in group[number:]:  # they would only wait for the same answer
+                    rest.fault = out.fault
                 return
-            # Only the guilty one shall fail, so each is run again in a transaction of its own.
-            for number, pending in enumerate(group):
-                self._commit([pending])
-                if isinstance(pending.fault, DBAPIError) and pending.fault.connection_invalidated:
-                    # The database itself is gone: the others would only wait for the same answer.
-                    for rest in group[number + 1 :]:
-                        rest.fault = pending.fault
-                    return
+            except Exception as fault:  # noqa: BLE001  whatever it is, its caller is told
+                pending.fault = fault
 
     def _run_together(self, group: list[_Pending]) -> None:
-        with self.engine.begin() as tx:
-            for function in dict.fromkeys(pending.function for pending in group):
-                mine = [pending for pending in group if pending.function is function]
+        # By equality, for a method is another object each time it is named.
+        calls = defaultdict[Callable[..., Sequence[Any]], list[_Pending]](list)
+        for pending in group:
+            calls[pending.function].append(pending)
+        with self._begin() as tx:
+            for function, mine in calls.items():
                 results = function(tx, [pending.item for pending in mine])
                 for pending, result in zip(mine, results, strict=True):
                     pending.result = result
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        """A transaction on the writer's own connection, which is kept while all goes well.
+
+        Another one would have a cold cache on SQLite, and on PostgreSQL be a round trip away.
+        """
+        try:
+            self._connection = self._connection or self.engine.connect()
+            transaction = self._connection.begin()
+        except SQLAlchemyError as fault:
+            self._hang_up()
+            raise _OutOfReach(fault) from fault
+        try:
+            with transaction:
+                yield self._connection
+        except BaseException:
+            self._hang_up()
+            raise
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _lost_connection(fault: Exception) -> bool:
+    """Whether the connection, kept from the group before, turned out to be dead."""
+    return isinstance(fault, DBAPIError) and fault.connection_invalidated
 
 
 def _resolve(group: list[_Pending]) -> None:

@@ -29,9 +29,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Give the database *value*; a naive one is a mistake of ours, and raises TypeError."""
-        if value is None or dialect.name != "sqlite":
-            return value
-        return (value - _EPOCH) // _MICROSECOND
+        if value is None:
+            return None
+        since_epoch = value - _EPOCH  # raises TypeError for a naive one
+        return since_epoch // _MICROSECOND if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Read a moment back, always aware, always UTC."""
