@@ -37,9 +37,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'relay.db'}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    name = server.make_database(_migrate)
-    yield server.url(name)
-    server.drop_database(name)
+    with server.database(_migrate) as url:
+        yield url
 
 
 @pytest.fixture
