@@ -59,6 +59,7 @@ async def run_admin(
 
     def when_open() -> None:
         log.started(process="admin", pid=os.getpid(), address="{}:{}".format(*open_socket.getsockname()[:2]))
+        log.flush()
         ready()
 
     db = Database(open_engine(config.database_url))

@@ -37,6 +37,7 @@ async def run_relay(
     for listener in post.config.listeners:
         await house.door.listen(listener, post.sockets[listener.name])
     log.started(process="relay", owner=post.owner, pid=os.getpid())
+    log.flush()
     ready()
     await stopping.wait()
     bell.take_down()

@@ -16,11 +16,11 @@ def greet(prepared: Prepared, demo_password: str | None) -> None:
     """
     ports = prepared.ports.numbers()
     admin = "{}:{}".format(*prepared.ports.admin.getsockname()[:2])
-    log.started(process="supervisor", version=__version__, listeners=ports, admin=admin)
-    log.flush()
     if demo_password is None:
         words = short_welcome(prepared.config, ports=ports, admin=admin)
     else:
         words = welcome(prepared.config, ports=ports, admin=admin, password=demo_password)
     sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
+    log.started(process="supervisor", version=__version__, listeners=ports, admin=admin)
+    log.flush()

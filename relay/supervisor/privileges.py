@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+import relay
 from relay.supervisor.cannot_start import BAD_CONFIG, NO_PERMISSION, CannotStart
 
 
 def become(user: str | None, *, giving: Iterable[Path]) -> None:
     """Become *user* for good, and let it own *giving*, which was made as root; None: stay who we are.
 
-    Raises CannotStart if there is no such user, or if we are somebody else and not root.
+    Raises CannotStart if there is no such user, if we are somebody else and not root, or if that user
+    could not even load the relay.
     """
     if user is None:
         return
@@ -32,3 +35,6 @@ def become(user: str | None, *, giving: Iterable[Path]) -> None:
     os.initgroups(user, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
+    for path in (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), relay.__path__[0]):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise CannotStart(f'"{user}" may not read {path}, which the relay is made of.', NO_PERMISSION)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVE = (sys.executable, "-m", "relay", "serve")
 PATIENCE = 30.0  # seconds: how long before a test gives up, never how long something may take
 
 BASIC = """
@@ -53,16 +54,18 @@ class Node:
         """Start it and come back at once."""
         self.events.clear()
         self._has_fallen_silent = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "relay", "serve", "--config", str(self.config), *options],
-            cwd=ROOT,
-            env={**os.environ, **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=self._words.open("w"),
-            text=True,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        with self._words.open("w") as words:
+            self._process = subprocess.Popen(
+                [*SERVE, "--config", str(self.config), *options],
+                cwd=ROOT,
+                env={**os.environ, **(env or {})},
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                start_new_session=True,
+            )
+        self._listener = threading.Thread(target=self._listen, args=(self._process,))
+        self._listener.start()
 
     def start_and_wait(self, *options: str) -> dict[str, Any]:
         """Start it, and return the event that says it is ready."""
@@ -85,12 +88,19 @@ class Node:
     def wait(self) -> int:
         return self.process.wait(PATIENCE)
 
+    def wait_for_silence(self) -> None:
+        """Wait until no process of it is left that could say anything."""
+        self.wait()
+        self._listener.join(PATIENCE)
+        assert not self._listener.is_alive()
+
     def clean_up(self) -> None:
         """End all of it, whatever happened."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._listener.join()
 
     @property
     def process(self) -> "subprocess.Popen[str]":
@@ -135,10 +145,11 @@ class Node:
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            with self._heard:
-                self.events.append(json.loads(line))
-                self._heard.notify_all()
+        with process.stdout as lines:
+            for line in lines:
+                with self._heard:
+                    self.events.append(json.loads(line))
+                    self._heard.notify_all()
         with self._heard:
             self._has_fallen_silent = True
             self._heard.notify_all()
