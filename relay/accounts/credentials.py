@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from relay.accounts.profile import BadAccount, fold_name, limits_from_text
 from relay.accounts.users import DEFAULT_CREDENTIAL, find
@@ -50,6 +50,26 @@ class NewPassword:
     by: Author
     user: str
     password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """A further credential for one user, good until it expires or is taken back."""
+
+    by: Author
+    user: str
+    name: str
+    password_hash: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A lent credential that is wanted no more."""
+
+    by: Author
+    user: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +138,35 @@ def set_password(tx: Connection, items: Sequence[NewPassword]) -> list[None]:
             .values(password_hash=item.password_hash)
         )
         record(tx, item.by, "user.password", account.name)
+        bump(tx, Subject.ACCOUNTS)
+    return [None] * len(items)
+
+
+def lend(tx: Connection, items: Sequence[Loan]) -> list[None]:
+    """Give users further credentials.  Raises NoSuchUser."""
+    for item in items:
+        account = find(tx, item.user)
+        tx.execute(
+            insert(credentials).values(
+                id=item.by.id(),
+                user_id=account.id,
+                name=item.name,
+                password_hash=item.password_hash,
+                created_at=item.by.at,
+                expires_at=item.expires_at,
+            )
+        )
+        record(tx, item.by, "credential.lend", account.name, detail={"credential": item.name})
+    return [None] * len(items)
+
+
+def take_back(tx: Connection, items: Sequence[Return]) -> list[None]:
+    """Remove lent credentials: they are good no more.  Raises NoSuchUser."""
+    for item in items:
+        account = find(tx, item.user)
+        lent = (credentials.c.user_id == account.id) & (credentials.c.name == item.name)
+        tx.execute(delete(credentials).where(lent))
+        record(tx, item.by, "credential.take_back", account.name, detail={"credential": item.name})
         bump(tx, Subject.ACCOUNTS)
     return [None] * len(items)
 

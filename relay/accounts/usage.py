@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from relay.db.batch import Batch
 from relay.db.tables import usage
 
 
@@ -46,7 +47,8 @@ def _upsert(insert: Any) -> Any:
     )
 
 
-_ADD: Mapping[str, Any] = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
+# INSERT … ON CONFLICT, which both write alike, is spelled apart by SQLAlchemy
+_ADD = {"sqlite": Batch(_upsert(sqlite.insert)), "postgresql": Batch(_upsert(postgresql.insert))}
 
 
 def charge(tx: Connection, items: Sequence[Charge]) -> None:
@@ -65,7 +67,7 @@ def charge(tx: Connection, items: Sequence[Charge]) -> None:
             {"user_id": user_id, "hour": hour, "messages": messages, "recipients": count, "octets": octets}
             for (user_id, hour), (messages, count, octets) in sorted(sums.items())
         ]
-        tx.execute(_ADD[tx.dialect.name], rows)
+        _ADD[tx.dialect.name].run(tx, rows)
 
 
 def used_since(tx: Connection, since: datetime) -> Mapping[str, Usage]:

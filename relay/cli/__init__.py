@@ -1,0 +1,88 @@
+"""The switchboard: `relay <noun> <verb>`.
+
+Each noun is one file; this page lists them.  They import the rooms they speak to only when a
+command is called, so that `relay --help` does not load the whole house.
+
+    desk       configuration, database and key, opened when first needed
+    command    the options, errors and answers that all commands have in common
+    shown      what a command answers, as values; `printing` writes them
+    faults     what went wrong, as one sentence and one exit code
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from relay.cli import config, doctor, message, node, queue, send_test, settings, upstream, user
+from relay.cli.command import Config, Debug, Json
+from relay.cli.desk import Options
+from relay.cli.faults import FAILED, USAGE
+from relay.cli.printing import complain
+
+NOUNS = {
+    "user": user.app,
+    "upstream": upstream.app,
+    "queue": queue.app,
+    "message": message.app,
+    "settings": settings.app,
+    "config": config.app,
+}
+VERBS = {
+    "serve": node.serve,
+    "migrate": node.migrate,
+    "doctor": doctor.doctor,
+    "send-test": send_test.send_test,
+    "version": node.version,
+}
+
+__all__ = ["app", "main"]
+
+
+def app() -> typer.Typer:
+    """Return the whole command line."""
+    whole = typer.Typer(
+        help="An SMTP relay with per-user authorization and a durable priority queue.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    whole.callback()(_before)
+    for name, verb in VERBS.items():
+        whole.command(name)(verb)
+    for name, noun in NOUNS.items():
+        whole.add_typer(noun, name=name)
+    return whole
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app()(given, prog_name="relay", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as mistake:
+        # Something in the line itself; --json may stand behind it, unread.
+        complain("error", _usage(mistake), as_json="--json" in given, exit_code=mistake.exit_code)
+        return mistake.exit_code
+    except typer.Abort:
+        complain("error", "Nothing was changed.", as_json="--json" in given, exit_code=FAILED)
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read us has had enough, as in `relay queue list | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+def _before(ctx: typer.Context, config: Config = None, as_json: Json = False, debug: Debug = False) -> None:
+    ctx.obj = Options(config, as_json, debug)
+
+
+def _usage(mistake: typer.TyperException) -> str:
+    ctx = getattr(mistake, "ctx", None)
+    where = f' (see "{ctx.command_path} --help")' if ctx is not None and mistake.exit_code == USAGE else ""
+    return f"{mistake.format_message()}{where}"

@@ -1,0 +1,169 @@
+"""The story of one message, from the door in to the door out, as a reader wants it told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from relay.cli.desk import Desk
+from relay.cli.faults import Failed
+from relay.cli.mail import STATES
+from relay.cli.printing import duration, moment, size
+from relay.cli.selecting import parse_id
+from relay.cli.shown import Cell, Fields, Part, Shown, Table, Tone
+from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, story
+from relay.queue.items import Origin
+from relay.queue.states import RecipientState
+from relay.routing import routes
+
+_ENDS = {
+    RecipientState.OPEN: Cell("open", Tone.DOUBTFUL),
+    RecipientState.DELIVERED: Cell("delivered", Tone.GOOD),
+    RecipientState.FAILED: Cell("failed", Tone.BAD),
+    RecipientState.EXPIRED: Cell("expired", Tone.BAD),
+    RecipientState.CANCELLED: Cell("cancelled", Tone.QUIET),
+}
+_ORIGINS = {
+    Origin.SUBMISSION: "submitted",
+    Origin.BOUNCE: "a report of failed delivery, made here",
+    Origin.NOTICE: "a notification, made here",
+    Origin.CONSOLE: "sent from the console",
+}
+
+
+def find(desk: Desk, text: str) -> Story:
+    """The story of the message that *text* is the id of, or of one of its deliveries."""
+    message_id, _ = parse_id(text)
+    found = desk.read(story, message_id)
+    if found is None:
+        raise Failed(f"There is no message {message_id}, or its record was removed after its time.")
+    return found
+
+
+def tell(desk: Desk, text: str) -> Shown:
+    """The whole story, for a reader and for --json."""
+    found = find(desk, text)
+    table = desk.read(routes.load, desk.sealer)
+    names = {route.id: route.name for route in table.routes}
+    return Shown(_document(found, names), tuple(_parts(found, names)))
+
+
+def _parts(found: Story, names: Mapping[str, str]) -> Iterator[Part]:
+    yield Cell(f"Message {found.id}", Tone.STRONG)
+    yield _card(found)
+    yield Table(
+        ("no.", "recipient", "state", "last word", "at"),
+        [_recipient(one) for one in found.recipients],
+        numbers=frozenset({"no."}),
+    )
+    for part in found.parts:
+        yield from _delivery(found, part, names)
+
+
+def _card(found: Story) -> Fields:
+    return Fields(
+        (
+            ("what", _ORIGINS[found.origin]),
+            ("from", str(found.envelope.sender) or "<> (nobody, so that it is never answered)"),
+            ("header From", found.header_from),
+            ("subject", found.subject),
+            ("user", found.user_name),
+            ("client", _client(found)),
+            ("secured", found.tls or ("not at all" if found.peer_address else None)),
+            ("accepted", moment(found.accepted_at)),
+            ("gives up", None if found.is_finished else moment(found.expires_at)),
+            ("priority", str(int(found.priority))),
+            ("size", size(found.octets)),
+            ("tag", found.tag),
+            ("Message-ID", found.message_id_field),
+            ("content", "kept; see --raw" if found.has_content else "no longer kept"),
+        )
+    )
+
+
+def _client(found: Story) -> str | None:
+    if found.peer_address is None:
+        return None
+    said = f', called itself "{found.helo}"' if found.helo else ""
+    return f"{found.peer_address}{said}, at the door {found.listener}"
+
+
+def _recipient(one: RecipientStory) -> tuple[str | Cell, ...]:
+    return (
+        str(one.number),
+        one.address,
+        _ENDS[one.state],
+        one.reply or "",
+        moment(one.settled_at) if one.settled_at else "",
+    )
+
+
+def _delivery(found: Story, part: PartStory, names: Mapping[str, str]) -> Iterator[Part]:
+    route = names.get(part.route_id, "a route that is gone")
+    state = STATES[part.state]
+    because = f": {part.reason}" if part.reason else ""
+    when = f", next try {moment(part.next_try_at)}" if part.next_try_at else ""
+    yield ""
+    told = f'Delivery {found.id}-{part.part} by route "{route}": {state.text}{when}{because}'
+    yield Cell(told, state.tone)
+    if not part.attempts:
+        yield "  not tried yet" if part.next_try_at or part.leased_by else "  never tried"
+        return
+    yield Table(
+        ("try", "at", "took", "upstream", "remote", "secured", "reply"),
+        [_attempt(each) for each in part.attempts],
+        numbers=frozenset({"try", "took"}),
+    )
+    for each in part.attempts:
+        for number, reply in each.replies.items():
+            yield f"  try {each.number}, recipient {number}: {reply}"
+
+
+def _attempt(one: AttemptStory) -> tuple[str | Cell, ...]:
+    return (
+        str(one.number),
+        moment(one.started_at),
+        duration(one.finished_at - one.started_at),
+        one.upstream or "none",
+        one.remote or "",
+        one.tls or "",
+        one.reply,
+    )
+
+
+def _document(found: Story, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "is_finished": found.is_finished,
+        "origin": found.origin,
+        "sender": found.envelope.sender,
+        "header_from": found.header_from,
+        "subject": found.subject,
+        "user": found.user_name,
+        "client": {
+            "address": found.peer_address,
+            "helo": found.helo,
+            "tls": found.tls,
+            "listener": found.listener,
+        },
+        "accepted_at": found.accepted_at,
+        "expires_at": found.expires_at,
+        "priority": found.priority,
+        "octets": found.octets,
+        "tag": found.tag,
+        "message_id_field": found.message_id_field,
+        "has_content": found.has_content,
+        "recipients": found.recipients,
+        "deliveries": [
+            {
+                "id": f"{found.id}-{part.part}",
+                "route": names.get(part.route_id),
+                "state": part.state,
+                "next_try_at": part.next_try_at,
+                "reason": part.reason,
+                "leased_by": part.leased_by,
+                "attempts": part.attempts,
+            }
+            for part in found.parts
+        ],
+    }

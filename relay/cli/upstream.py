@@ -1,0 +1,233 @@
+"""relay upstream …: where mail goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import typer
+
+from relay.cli.asking import confirm, password_from_stdin
+from relay.cli.command import at_the_desk
+from relay.cli.desk import Desk
+from relay.cli.faults import UNAVAILABLE, USAGE, Failed
+from relay.cli.shown import Shown, Table
+
+app = typer.Typer(no_args_is_help=True, help="Where mail goes.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The upstream's name, of your choice.")]
+Host = Annotated[str | None, typer.Option(metavar="HOST", help="Its host name or IP address.")]
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Its port; 587 if not given, with --tls implicit 465.")
+]
+Tls = Annotated[
+    Literal["none", "starttls", "implicit"] | None,
+    typer.Option(
+        help="How it is secured; by its port if not given. Where STARTTLS is not offered, no mail is sent."
+    ),
+]
+Username = Annotated[str | None, typer.Option(metavar="TEXT", help='To log in there; "none": without login.')]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input; at a terminal, ask.")
+]
+Ca = Annotated[
+    typer.FileText | None,
+    typer.Option(
+        metavar="FILE", help="The certificate to trust instead of the system's authorities, in PEM form."
+    ),
+]
+Sender = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help='The account\'s own address, if the user name is none; "none": not set.'
+    ),
+]
+Archive = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help='Gets a copy of every message; "none": nobody does.')
+]
+Timeout = Annotated[int | None, typer.Option(metavar="SECONDS", help="How long each step may take (60).")]
+Concurrency = Annotated[int | None, typer.Option(metavar="NUMBER", help="The most connections at once (10).")]
+Default = Annotated[
+    bool, typer.Option("--default", help="All mail goes there, but that of users with their own.")
+]
+NoTest = Annotated[bool, typer.Option("--no-test", help="Save without testing it first.")]
+
+
+@app.command("add")
+@at_the_desk
+def add(
+    desk: Desk,
+    name: Name,
+    *,
+    kind: Annotated[
+        Literal["smtp", "sandbox"], typer.Option(help="A server, or a sandbox: mail is kept here and shown.")
+    ] = "smtp",
+    host: Host = None,
+    port: Port = None,
+    tls: Tls = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    ca: Ca = None,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not verify its certificate; --ca is the better way.")
+    ] = False,
+    sender: Sender = None,
+    archive: Archive = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    default: Default = False,
+    no_test: NoTest = False,
+) -> Shown:
+    """Add an upstream, after testing it. The first one becomes the default route's."""
+    from relay.cli import upstreams
+    from relay.routing.changes import NewUpstream, add_upstream
+    from relay.routing.soundness import checked, warnings
+    from relay.routing.upstreams import Kind, Upstream
+
+    wanted = upstreams.Wanted(
+        host=host, port=port, tls=tls, username=username,
+        password=password_from_stdin() if password_stdin or username not in {None, "none"} else None,
+        pinned_ca=ca.read() if ca else None, verify=not no_verify, sender=sender, archive=archive,
+        timeout=timeout, concurrency=concurrency,
+    )  # fmt: skip
+    fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
+    tested = None if no_test else upstreams.test(desk, fresh)
+    if tested is not None and not tested.is_good:
+        told = f'"{name}" was not added: the test failed. Mend it, or save it as it is with --no-test.'
+        return Shown(tested.document, (tested.table, told), exit_code=UNAVAILABLE)
+    made = desk.write(add_upstream, NewUpstream(desk.author, fresh, default))
+    if tested is not None:
+        upstreams.remember(desk, made, tested)
+    shown = upstreams.one(desk, made.name)
+    return Shown(
+        upstreams.document(shown),
+        (*([tested.table] if tested else []), f'Upstream "{made.name}" was added.', upstreams.card(shown)),
+        warnings(made),
+    )
+
+
+@app.command("list")
+@at_the_desk
+def list_upstreams(desk: Desk) -> Shown:
+    """List all upstreams and how they fare."""
+    from relay.cli import upstreams
+
+    found = upstreams.everything(desk)
+    table = Table(upstreams.HEADINGS, [upstreams.row(one) for one in found])
+    nothing = 'There are no upstreams yet: "relay upstream add".'
+    return Shown([upstreams.document(one) for one in found], (table,) if found else (nothing,))
+
+
+@app.command("show")
+@at_the_desk
+def show(desk: Desk, name: Name) -> Shown:
+    """Show everything about one upstream, but its password."""
+    from relay.cli import upstreams
+    from relay.routing.soundness import warnings
+
+    one = upstreams.one(desk, name)
+    return Shown(upstreams.document(one), (upstreams.card(one),), warnings(one.upstream))
+
+
+@app.command("edit")
+@at_the_desk
+def edit(
+    desk: Desk,
+    name: Name,
+    *,
+    host: Host = None,
+    port: Port = None,
+    tls: Tls = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    ca: Ca = None,
+    no_ca: Annotated[bool, typer.Option("--no-ca", help="Trust the system's authorities again.")] = False,
+    verify: Annotated[
+        bool | None, typer.Option("--verify/--no-verify", help="Whether to verify its certificate.")
+    ] = None,
+    sender: Sender = None,
+    archive: Archive = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    default: Default = False,
+) -> Shown:
+    """Change an upstream; connections that are open are finished and made anew."""
+    from relay.cli import upstreams
+    from relay.routing.changes import EditUpstream, edit_upstream
+    from relay.routing.soundness import warnings
+
+    wanted = upstreams.Wanted(
+        host=host, port=port, tls=tls, username=username,
+        password=password_from_stdin() if password_stdin else None,
+        pinned_ca="" if no_ca else ca.read() if ca else None, verify=verify, sender=sender, archive=archive,
+        timeout=timeout, concurrency=concurrency,
+    )  # fmt: skip
+    if wanted == upstreams.Wanted() and not default:
+        raise Failed("Say what to change; see --help.", USAGE)
+    sealer = desk.sealer
+    order = EditUpstream(
+        desk.author, name, sealer, lambda u: wanted.applied_to(u, sealer), is_default=default
+    )
+    changed = desk.write(edit_upstream, order)
+    one = upstreams.one(desk, changed.name)
+    return Shown(
+        upstreams.document(one),
+        (f'Upstream "{changed.name}" was changed.', upstreams.card(one)),
+        warnings(changed),
+    )
+
+
+@app.command("test")
+@at_the_desk
+def test(desk: Desk, name: Name) -> Shown:
+    """Test an upstream step by step, up to logging in; nothing is sent."""
+    from relay.cli import upstreams
+
+    one = upstreams.one(desk, name)
+    tested = upstreams.test(desk, one.upstream)
+    upstreams.remember(desk, one.upstream, tested)
+    told = f'"{name}" {"is well" if tested.is_good else "does not work"}: {tested.verdict}'
+    return Shown(tested.document, (tested.table, told), exit_code=0 if tested.is_good else UNAVAILABLE)
+
+
+@app.command("enable")
+@at_the_desk
+def enable(desk: Desk, name: Name) -> Shown:
+    """Send to an upstream again."""
+    return _switch(desk, name, is_enabled=True)
+
+
+@app.command("disable")
+@at_the_desk
+def disable(desk: Desk, name: Name) -> Shown:
+    """Send nothing to an upstream; its mail waits in the queue."""
+    return _switch(desk, name, is_enabled=False)
+
+
+@app.command("delete")
+@at_the_desk
+def delete(
+    desk: Desk,
+    name: Name,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also if routes lead to it; they lose it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> Shown:
+    """Delete an upstream."""
+    from relay.routing.changes import RemoveUpstream, remove_upstream
+    from relay.routing.upstreams import find_upstream
+
+    upstream = desk.read(find_upstream, name, desk.sealer)
+    confirm(f'The upstream "{upstream.name}" will be deleted.', is_sure=yes)
+    desk.write(remove_upstream, RemoveUpstream(desk.author, upstream.name, desk.sealer, is_forced=force))
+    return Shown({"deleted": upstream.name}, (f'Upstream "{upstream.name}" was deleted.',))
+
+
+def _switch(desk: Desk, name: str, *, is_enabled: bool) -> Shown:
+    from relay.routing.changes import EditUpstream, edit_upstream
+
+    order = EditUpstream(desk.author, name, desk.sealer, lambda u: replace(u, is_enabled=is_enabled))
+    changed = desk.write(edit_upstream, order)
+    what = "is sent to again" if is_enabled else "is not sent to any more; its mail waits"
+    document = {"name": changed.name, "is_enabled": changed.is_enabled}
+    return Shown(document, (f'Upstream "{changed.name}" {what}.',))

@@ -1,0 +1,182 @@
+"""An upstream with its health and its routes, as the commands of `relay upstream` show and change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import Any
+
+import typer
+
+from relay.cli.desk import Desk
+from relay.cli.printing import moment
+from relay.cli.shown import Cell, Fields, Tone
+from relay.mail.address import Address, BadAddress
+from relay.routing import routes
+from relay.routing.health import CheckResult, Health, load_health
+from relay.routing.upstreams import Kind, Password, Tls, Upstream, all_upstreams, find_upstream
+from relay.sealing import Sealer
+
+HEADINGS = ("name", "kind", "where", "tls", "enabled", "routes", "last check", "last success")
+_NONE = "none"
+_IMPLICIT_PORT, _SUBMISSION_PORT = 465, 587
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options as they were given; None: not given, and left as it is.
+
+    A `pinned_ca` of "" takes it away.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    tls: str | None = None
+    username: str | None = None
+    password: str | None = None
+    pinned_ca: str | None = None
+    verify: bool | None = None
+    sender: str | None = None
+    archive: str | None = None
+    timeout: int | None = None
+    concurrency: int | None = None
+
+    def applied_to(self, upstream: Upstream, sealer: Sealer) -> Upstream:
+        """Return *upstream* with what is wanted.  Raises typer's BadParameter."""
+        changes: dict[str, Any] = {
+            "host": self.host,
+            "verify_tls": self.verify,
+            "concurrency": self.concurrency,
+            "timeout": None if self.timeout is None else timedelta(seconds=self.timeout),
+            "password": None if self.password is None else Password(sealer.seal(self.password), sealer),
+        }
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if self.pinned_ca is not None:
+            changes["pinned_ca"] = self.pinned_ca or None
+        if self.username is not None:
+            changes |= (
+                {"username": self.username}
+                if self.username != _NONE
+                else {"username": None, "password": None}
+            )
+        if self.sender is not None:
+            changes["sender_address"] = _address(self.sender, "--sender")
+        if self.archive is not None:
+            changes["archive_address"] = _address(self.archive, "--archive")
+        if upstream.kind is Kind.SMTP:
+            changes |= self._port_and_tls(upstream)
+        return replace(upstream, **changes)
+
+    def _port_and_tls(self, upstream: Upstream) -> dict[str, Any]:
+        """Port and TLS mode go together: where only one is given, the other follows."""
+        port = self.port or upstream.port
+        if self.tls is not None:
+            tls = Tls(self.tls)
+        elif self.port is not None:
+            tls = Tls.IMPLICIT if self.port == _IMPLICIT_PORT else Tls.STARTTLS
+        else:
+            tls = upstream.tls
+        return {"tls": tls, "port": port or (_IMPLICIT_PORT if tls is Tls.IMPLICIT else _SUBMISSION_PORT)}
+
+
+def _address(text: str, option: str) -> Address | None:
+    try:
+        return None if text == _NONE else Address.parse(text)
+    except BadAddress as fault:
+        raise typer.BadParameter(f'"{text}" is no e-mail address: {fault}.', param_hint=option) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An upstream, how it fares, and which routes lead to it."""
+
+    upstream: Upstream
+    health: Health
+    routes: tuple[str, ...]
+
+
+def everything(desk: Desk) -> list[Seen]:
+    """All upstreams, by name."""
+    return _seen(desk, desk.read(all_upstreams, desk.sealer))
+
+
+def one(desk: Desk, name: str) -> Seen:
+    """One upstream.  Raises NoSuchUpstream."""
+    return _seen(desk, [desk.read(find_upstream, name, desk.sealer)])[0]
+
+
+def _seen(desk: Desk, found: Sequence[Upstream]) -> list[Seen]:
+    health = desk.read(load_health)
+    table = desk.read(routes.load, desk.sealer)
+    return [
+        Seen(u, health[u.id], tuple(route.name for route in table.routes if u.id in route.upstream_ids))
+        for u in found
+    ]
+
+
+def row(seen: Seen) -> tuple[str | Cell, ...]:
+    """An upstream as a row under HEADINGS."""
+    upstream = seen.upstream
+    return (
+        Cell(upstream.name, Tone.STRONG),
+        upstream.kind.value,
+        upstream.place,
+        upstream.tls.value if upstream.host else "",
+        Cell("yes", Tone.GOOD) if upstream.is_enabled else Cell("no", Tone.BAD),
+        ", ".join(seen.routes),
+        _last_check(seen.health),
+        moment(seen.health.last_success_at),
+    )
+
+
+def card(seen: Seen) -> Fields:
+    """An upstream with everything about it."""
+    upstream, health = seen.upstream, seen.health
+    is_server = upstream.kind is Kind.SMTP
+    return Fields(
+        (
+            ("name", Cell(upstream.name, Tone.STRONG)),
+            ("kind", upstream.kind.value),
+            ("where", upstream.place),
+            ("enabled", Cell("yes", Tone.GOOD) if upstream.is_enabled else Cell("no", Tone.BAD)),
+            ("routes", ", ".join(seen.routes) or Cell("no route leads here", Tone.QUIET)),
+            ("tls", upstream.tls.value if is_server else None),
+            ("certificate", _trust(upstream) if is_server and upstream.tls is not Tls.NONE else None),
+            ("login", f"{upstream.username} with a password" if upstream.username else None),
+            ("sender", str(upstream.sender_address or "")),
+            ("archive copy", str(upstream.archive_address or "")),
+            ("timeout", f"{upstream.timeout.total_seconds():.0f} s" if is_server else None),
+            ("connections", f"at most {upstream.concurrency}" if is_server else None),
+            ("last check", _last_check(health)),
+            ("", health.last_check_detail),
+            ("last connected", moment(health.last_connected_at)),
+            ("last success", moment(health.last_success_at)),
+        )
+    )
+
+
+def document(seen: Seen) -> dict[str, Any]:
+    """An upstream as --json shows it: everything but the password."""
+    hidden = {"password", "pinned_ca"}
+    shown = {f.name: getattr(seen.upstream, f.name) for f in fields(Upstream) if f.name not in hidden}
+    return {
+        **shown,
+        "has_password": seen.upstream.password is not None,
+        "has_pinned_ca": seen.upstream.pinned_ca is not None,
+        "routes": seen.routes,
+        **{f.name: getattr(seen.health, f.name) for f in fields(Health)},
+    }
+
+
+def _trust(upstream: Upstream) -> str | Cell:
+    if not upstream.verify_tls:
+        return Cell("not verified", Tone.BAD)
+    return "verified by the one given" if upstream.pinned_ca else "verified by the system's authorities"
+
+
+def _last_check(health: Health) -> Cell:
+    if health.last_check is None:
+        return Cell("not done", Tone.QUIET)
+    tone = Tone.GOOD if health.last_check is CheckResult.SUCCESS else Tone.BAD
+    return Cell(f"{health.last_check.value}, {moment(health.last_check_at)}", tone)
