@@ -7,6 +7,7 @@ import re
 
 # More lenient than the grammar, as readers are: white space and specials inside are let through.
 _ENCODED_WORD = re.compile(r"=\?([^?]*+)\?([bBqQ])\?([^?]*+)\?=")
+_BEGUN = re.compile(r"=\?[^?]*+\?")
 _BETWEEN_TWO = re.compile(r"(\?=)[ \t]++(?==\?[^?]*+\?[bBqQ]\?)")
 # Codecs that Python alone calls charsets; no reader of mail would take them for one.
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
@@ -16,20 +17,15 @@ class BadEncodedWord(ValueError):
     """What begins like an encoded word is none; the message says why."""
 
 
-def has_encoded_word(text: str) -> bool:
-    """Whether anything in *text* begins like an encoded word."""
-    return "=?" in text
-
-
 def decoded(text: str) -> str:
     """*text* with its encoded words read, the white space between two of them taken out (§6.2).
 
     An unknown charset is read as Latin-1, so that what is ASCII in it shows.  Raises BadEncodedWord
     where something begins like an encoded word and does not go on like one.
     """
-    if not has_encoded_word(text):
+    if "=?" not in text:
         return text
-    if has_encoded_word(_ENCODED_WORD.sub("", text)):
+    if _BEGUN.search(_ENCODED_WORD.sub("", text)):
         raise BadEncodedWord("an encoded word is not written rightly")
     return _ENCODED_WORD.sub(_read, _BETWEEN_TWO.sub(r"\1", text))
 

@@ -19,7 +19,8 @@ MAX_FIELDS = 2000
 # characters are refused in values: Python's and other readers take them for line ends, and what follows
 # them for a field of its own.
 _TEXT = rb"[^\r\n\0\x0b\x0c\x1c-\x1e]*+"
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:(" + _TEXT + rb"(?:\r\n[ \t]" + _TEXT + rb")*+)\r\n")
+_UNENDED = re.compile(rb"([!-9;-~]++)[ \t]*+:(" + _TEXT + rb"(?:\r\n[ \t]" + _TEXT + rb")*+)")
+_FIELD = re.compile(_UNENDED.pattern + rb"\r\n")
 _SECTION = re.compile(rb"(?:%b){0,%d}+" % (_FIELD.pattern, MAX_FIELDS + 1))
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
@@ -97,7 +98,9 @@ def _folded(name: bytes) -> str:
 
 def _what_is_wrong(content: bytes, position: int, number: int) -> str:
     line_end = content.find(b"\r\n", position, MAX_HEADER_OCTETS)
-    if line_end < 0 and len(content) > MAX_HEADER_OCTETS:
+    begun = _UNENDED.match(content, position, MAX_HEADER_OCTETS)
+    reached = begun.end() if begun else MAX_HEADER_OCTETS if line_end < 0 else position
+    if len(content) > MAX_HEADER_OCTETS and reached >= MAX_HEADER_OCTETS - len(b"\r\n"):
         return f"the header is longer than {MAX_HEADER_OCTETS} octets"
     if b"\0" in content[position:MAX_HEADER_OCTETS].split(b"\r\n\r\n", 1)[0]:
         return "the header holds a NUL octet"

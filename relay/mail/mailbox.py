@@ -69,8 +69,8 @@ def parse_mailbox_list(value: bytes, *, max_octets: int = MAX_OCTETS) -> tuple[M
     if len(value) > max_octets:
         raise BadMailbox(f"it is longer than {max_octets} octets")
     if plain := _PLAIN.fullmatch(value):
-        name = plain[1] or plain[2] or b""
-        return (Mailbox(name.rstrip().decode("ascii"), _address(plain[4].decode("ascii"))),)
+        name = b" ".join(plain[1].split()) if plain[1] else (plain[2] or b"").strip()
+        return (Mailbox(name.decode("ascii"), _address(plain[4].decode("ascii"))),)
     try:
         text = value.decode()
     except UnicodeDecodeError:
