@@ -23,16 +23,17 @@ def run_migrations() -> None:
     if connection is not None:
         migrate(connection=connection)
         return
-    url: str | None = context.config.attributes.get("url") or context.get_x_argument(as_dictionary=True).get(
-        "url"
-    )
+    by_hand = context.get_x_argument(as_dictionary=True)
+    url: str | None = context.config.attributes.get("url") or by_hand.get("url")
     if url is None:
         raise SystemExit("name the database: alembic -x url=sqlite:///var/relay.db …")
     if context.is_offline_mode():
         migrate(url=url, literal_binds=True)
         return
-    with open_engine(url).begin() as connection:
+    engine = open_engine(url)
+    with engine.begin() as connection:
         migrate(connection=connection)
+    engine.dispose()
 
 
 def migrate(**way: Any) -> None:

@@ -98,7 +98,7 @@ def _run_alembic(connection: Connection) -> None:
     from alembic.util import CommandError  # noqa: PLC0415  likewise
 
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
