@@ -54,9 +54,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; we do, below
     cursor = connection.cursor()
     for pragma in (
+        f"busy_timeout={_SQLITE_BUSY_MS}",  # first: the next one may have to wait already
         "journal_mode=WAL",
         "synchronous=FULL",  # 250 is a promise: NORMAL may lose the last commits with the power
-        f"busy_timeout={_SQLITE_BUSY_MS}",
         "foreign_keys=ON",
         "wal_autocheckpoint=4000",
         "cache_size=-16384",
