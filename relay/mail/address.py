@@ -92,13 +92,13 @@ def _parse(text: str) -> Address:
     if local is None or text[local.end() : local.end() + 1] != "@":
         raise BadAddress("an address is written local-part@domain")
     domain = text[local.end() + 1 :]
+    if not text.isprintable():
+        raise BadAddress("an address holds no control characters")
     # One character is at least one octet; what is far too long is not worth a closer look.
     if len(text) > MAX_ADDRESS_OCTETS or len(text.encode()) > MAX_ADDRESS_OCTETS:
         raise BadAddress(f"the address is longer than {MAX_ADDRESS_OCTETS} octets")
     if len(local[0].encode()) > MAX_LOCAL_OCTETS:
         raise BadAddress(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
-    if not local[0].isprintable() or not domain.isprintable():
-        raise BadAddress("an address holds no control characters")
     if domain.startswith("["):
         _check_literal(domain)
     else:

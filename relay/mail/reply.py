@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-_ENHANCED = re.compile(r"[245]\.([0-9]{1,3}\.[0-9]{1,3})(?:[ \t]+|$)")
+_ENHANCED = re.compile(r"^[245]\.([0-9]{1,3}\.[0-9]{1,3})(?:[ \t]+|$)")
 _MAX_TEXT = 2000
 
 

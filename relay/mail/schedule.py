@@ -20,8 +20,9 @@ class RetrySchedule:
         Doubles from `first` up to `ceiling`, then adds up to `jitter` of itself, so that mail
         deferred together is not retried together.
         """
-        doublings = min(attempts - 1, 32)  # beyond that any real ceiling is long reached
-        delay = min(self.first * (1 << doublings), self.ceiling)
+        # Neither factor nor product may outgrow what a timedelta holds, however many attempts there were.
+        factor = min(1 << min(attempts - 1, 32), self.ceiling // self.first + 1)
+        delay = min(self.first * factor, self.ceiling)
         return delay * (1 + self.jitter * rng.random())
 
     def gives_up_at(self, accepted_at: datetime) -> datetime:
