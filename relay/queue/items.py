@@ -19,6 +19,7 @@ class Origin(StrEnum):
 
     SUBMISSION = "submission"
     BOUNCE = "bounce"
+    ARCHIVE = "archive"  # the copy that an upstream's archive gets of what it took
     NOTICE = "notice"
     CONSOLE = "console"
 

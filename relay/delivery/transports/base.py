@@ -17,11 +17,13 @@ from relay.routing.upstreams import Upstream
 class Answers:
     """What one offer of a message brought: exactly one last word for each recipient, by number.
 
-    `trouble` is set if the connection is of no more use.  `is_untried` then says that the message
-    itself cannot be the cause and was certainly not taken, so it may be offered again at once.
+    The words to those in `unheard` are our own: the upstream said nothing about them.  `trouble` is
+    set if the connection is of no more use.  `is_untried` then says that nothing of the message was
+    sent, so that it may be offered again at once.
     """
 
     replies: Mapping[int, Reply]
+    unheard: frozenset[int] = frozenset()
     trouble: Trouble | None = None
     is_untried: bool = False
 

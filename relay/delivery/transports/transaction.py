@@ -25,11 +25,12 @@ from relay.mail.reply import Reply
 class Transaction:
     """Hears the answers in the order of the commands: MAIL, each RCPT, DATA, the message itself."""
 
-    __slots__ = ("_all", "_last_words", "accepted", "is_begun", "is_mail_refused", "trouble")
+    __slots__ = ("_all", "_last_words", "_unasked", "accepted", "is_begun", "is_mail_refused", "trouble")
 
     def __init__(self, numbers: Iterable[int], refused: Mapping[int, Reply]) -> None:
         self._all = tuple(numbers)
         self._last_words = dict(refused)
+        self._unasked = frozenset(refused)
         self.accepted: list[int] = []
         self.trouble: Trouble | None = None
         self.is_mail_refused = False
@@ -80,10 +81,11 @@ class Transaction:
 
     def answers(self) -> Answers:
         """The outcome; whoever got no word of his own is told the trouble."""
-        if self.trouble is not None:
-            self._tell(self._undecided(), as_told(self.trouble.reply, self.trouble.scope))
-        is_untried = self.trouble is not None and not self.is_begun
-        return Answers(self._last_words, self.trouble, is_untried)
+        if self.trouble is None:
+            return Answers(self._last_words, self._unasked)
+        unheard = self._undecided()
+        self._tell(unheard, as_told(self.trouble.reply, self.trouble.scope))
+        return Answers(self._last_words, self._unasked.union(unheard), self.trouble, not self.is_begun)
 
     def _undecided(self) -> list[int]:
         return [number for number in self._all if number not in self._last_words]

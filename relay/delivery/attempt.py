@@ -1,0 +1,158 @@
+"""What becomes of a delivery after one attempt: an upstream's answers made into a settlement.
+
+Law 2: each attempt yields exactly one outcome for every recipient.  That is checked here, before
+anything is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from relay import log
+from relay.delivery.archive import archive_copies
+from relay.delivery.bounces import bounces_of
+from relay.delivery.classify import is_enough_for_now
+from relay.delivery.rules import Rules
+from relay.delivery.transports.base import Answers
+from relay.mail.disposition import Disposition, Outcome, disposition_of
+from relay.mail.envelope import Recipient
+from relay.mail.reply import Reply
+from relay.notify.bounce import Failure
+from relay.queue.items import Acceptance, AttemptRecord, Claimed, Settlement
+from relay.queue.rank import rank_at
+from relay.routing.upstreams import Upstream
+
+_UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from reporting this; the log says more")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One offer to one upstream: when, how it was secured, and what was answered."""
+
+    upstream: Upstream
+    started_at: datetime
+    finished_at: datetime
+    answers: Answers
+    remote: str | None = None
+    tls: str | None = None
+    keeps_content: bool = False
+
+
+def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) -> Settlement:
+    """Conclude an attempt: who has it, who is tried again and when, who failed and who hears of it."""
+    now = tried.finished_at
+    outcomes = _outcomes(claimed.envelope.recipients, tried.answers.replies)
+    ends = {outcome.disposition for outcome in outcomes}
+    retry_at = _retry_at(claimed, outcomes, now, rules) if Disposition.DEFERRED in ends else None
+    is_expired = retry_at is not None and retry_at >= claimed.expires_at
+    given_up = ends & ({Disposition.FAILED, Disposition.DEFERRED} if is_expired else {Disposition.FAILED})
+    followers: tuple[Acceptance, ...] = ()
+    if given_up:
+        failures = _failures(claimed, outcomes, tried, given_up)
+        followers = bounces_of(claimed, content, failures, now, rules)
+    if Disposition.DELIVERED in ends:
+        followers += archive_copies(claimed, content, tried.upstream, now, rules)
+    return Settlement(
+        claimed=claimed,
+        record=_record(tried, outcomes),
+        outcomes=outcomes,
+        retry_at=None if is_expired else retry_at,
+        rank_at=None if is_expired else retry_at and rank_at(retry_at, claimed.priority, rules.settings),
+        bounces=followers,
+        keeps_content=tried.keeps_content,
+        is_expired=is_expired,
+    )
+
+
+def bare_settlement_of(claimed: Claimed, tried: Try, rules: Rules) -> Settlement:
+    """Conclude an attempt whose reports could not be written: who has it, has it; all others wait.
+
+    A failure is never noted without its report, so those who failed are tried again.
+    """
+    answers = tried.answers.replies
+    kept = {r.number: answers.get(r.number, _UNREPORTED) for r in claimed.envelope.recipients}
+    replies = {number: reply if reply.is_success else _UNREPORTED for number, reply in kept.items()}
+    outcomes = _outcomes(claimed.envelope.recipients, replies)
+    retry_at = _retry_at(claimed, outcomes, tried.finished_at, rules)
+    return Settlement(
+        claimed=claimed,
+        record=_record(tried, outcomes),
+        outcomes=outcomes,
+        retry_at=retry_at,
+        rank_at=rank_at(retry_at, claimed.priority, rules.settings),
+        keeps_content=tried.keeps_content,
+    )
+
+
+def tell(settlement: Settlement) -> None:
+    """Log the attempt: one line for each way in which it ended."""
+    claimed, record = settlement.claimed, settlement.record
+    for disposition in Disposition:
+        those = [o.reply for o in settlement.outcomes if o.disposition is disposition]
+        if those:
+            log.attempt_finished(
+                delivery=str(claimed.key),
+                number=claimed.number,
+                upstream=record.upstream or "",
+                seconds=(record.finished_at - record.started_at).total_seconds(),
+                disposition=disposition,
+                recipients=len(those),
+                reply=those[0],
+            )
+        if those and disposition is Disposition.DEFERRED and settlement.retry_at is not None:
+            log.delivery_deferred(
+                delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0])
+            )
+
+
+def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> tuple[Outcome, ...]:
+    if len(replies) != len(recipients) or any(r.number not in replies for r in recipients):
+        numbers = [r.number for r in recipients]
+        raise AssertionError(f"recipients {numbers} were tried, but {sorted(replies)} are accounted for")
+    return tuple(
+        [Outcome(r.number, disposition_of(replies[r.number]), replies[r.number]) for r in recipients]
+    )
+
+
+def _retry_at(claimed: Claimed, outcomes: Sequence[Outcome], now: datetime, rules: Rules) -> datetime:
+    """When those deferred are tried again.
+
+    At once if the upstream took some and only had enough recipients for one transaction: each round
+    then gets further.
+    """
+    deferred = [o.reply for o in outcomes if o.disposition is Disposition.DEFERRED]
+    some_have_it = any(o.disposition is Disposition.DELIVERED for o in outcomes)
+    if some_have_it and all(is_enough_for_now(reply) for reply in deferred):
+        return now
+    return now + rules.settings.schedule.delay_after(claimed.number, rules.rng)
+
+
+def _failures(
+    claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, given_up: Collection[Disposition]
+) -> list[Failure]:
+    by_number = {recipient.number: recipient for recipient in claimed.envelope.recipients}
+    return [
+        Failure(
+            by_number[outcome.number],
+            outcome.reply,
+            remote=None if outcome.number in tried.answers.unheard else tried.upstream.host or None,
+            is_expired=outcome.disposition is Disposition.DEFERRED,
+        )
+        for outcome in outcomes
+        if outcome.disposition in given_up
+    ]
+
+
+def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:
+    """The attempt as a whole: its word is that of those who have it, else that of the first."""
+    words = sorted(outcomes, key=lambda outcome: outcome.disposition is not Disposition.DELIVERED)
+    return AttemptRecord(
+        upstream=tried.upstream.name,
+        started_at=tried.started_at,
+        finished_at=tried.finished_at,
+        reply=words[0].reply,
+        remote=tried.remote,
+        tls=tried.tls,
+    )

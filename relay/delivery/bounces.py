@@ -1,0 +1,36 @@
+"""Reporting what failed for good: the door out's side of `relay.notify.bounce`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from relay import log
+from relay.delivery.rules import Rules
+from relay.notify.bounce import Failure, compose_bounce
+from relay.queue.items import Acceptance, Claimed, Origin
+
+
+def bounces_of(
+    claimed: Claimed, content: bytes, failures: Sequence[Failure], now: datetime, rules: Rules
+) -> tuple[Acceptance, ...]:
+    """The report about *failures*, if anybody is to get one.
+
+    Never about a copy for an archive: its sender did not send it there.
+    """
+    if not failures or claimed.origin is Origin.ARCHIVE:
+        return ()
+    bounce = compose_bounce(
+        claimed,
+        failures,
+        content=content,
+        hostname=rules.hostname,
+        now=now,
+        new_id=rules.new_id,
+        settings=rules.settings,
+        route_of=lambda envelope, user_id: rules.way_for(envelope, user_id, claimed.route_id),
+    )
+    if bounce is None:
+        return ()
+    log.bounced(message=claimed.key.message_id, bounce=bounce.id, recipients=len(failures))
+    return (bounce,)

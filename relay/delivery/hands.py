@@ -1,0 +1,72 @@
+"""What this process has in its hands: every delivery that it holds the lease of, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from relay.queue.claim import LEASE
+from relay.queue.handover import HandOver
+from relay.queue.items import Claimed, DeliveryKey
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A delivery in our hands.
+
+    `is_hot`: it came from the door in, which keeps its place and its octets counted; else `octets`
+    are those of its content that we took from the budget ourselves.
+    """
+
+    claimed: Claimed
+    is_hot: bool
+    until: datetime
+    octets: int = 0
+    is_lost: bool = False
+
+
+class Hands:
+    """Keeps count of what is held, so that leases are renewed and memory stays bounded."""
+
+    def __init__(self, handover: HandOver) -> None:
+        self._handover = handover
+        self._held: dict[DeliveryKey, Held] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take_hot(self, claimed: Claimed) -> Held:
+        """Hold what the door in handed over."""
+        held = self._held[claimed.key] = Held(claimed, is_hot=True, until=claimed.lease.until)
+        return held
+
+    def take(self, claimed: Claimed) -> Held:
+        """Hold what was claimed from the table; its content only if the budget has room for it."""
+        octets = len(claimed.content or b"")
+        if octets and not self._handover.budget.take(octets):
+            claimed, octets = replace(claimed, content=None), 0
+        held = Held(claimed, is_hot=False, until=claimed.lease.until, octets=octets)
+        self._held[claimed.key] = held
+        return held
+
+    def let_go(self, held: Held) -> None:
+        """It is settled, or given back."""
+        if self._held.pop(held.claimed.key, None) is None:
+            return
+        if held.is_hot:
+            self._handover.done(held.claimed.octets)
+        else:
+            self._handover.budget.give_back(held.octets)
+
+    def expiring(self, now: datetime) -> list[DeliveryKey]:
+        """Those whose lease must be renewed: half of it is over."""
+        soon = now + LEASE / 2
+        return [key for key, held in self._held.items() if held.until < soon and not held.is_lost]
+
+    def renewed(self, keys: Collection[DeliveryKey], lost: Collection[DeliveryKey], until: datetime) -> None:
+        """The leases of *keys* run until then, but those of the *lost* are somebody else's now."""
+        for key in keys:
+            if (held := self._held.get(key)) is not None:
+                held.until = until
+                held.is_lost = key in lost

@@ -1,0 +1,84 @@
+"""Which lane a delivery takes: the first of its route's upstreams that is not down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from relay.current import Current
+from relay.delivery.clerk import Clerk
+from relay.delivery.lane import Lane
+from relay.routing.routes import RoutingTable
+
+
+class Roads:
+    """The lanes of a process, as the routing table in force wants them."""
+
+    def __init__(
+        self,
+        routing: Current[RoutingTable],
+        clerk: Clerk,
+        *,
+        share: Callable[[], int],
+        on_room: Callable[[], None],
+    ) -> None:
+        self._routing = routing
+        self._clerk = clerk
+        self._share = share
+        self._on_room = on_room
+        self._heeded = routing.value
+        self._lanes: dict[str, Lane] = {}  # by upstream
+        self._ways: dict[str, Sequence[Lane]] = {}  # by route, the first choice first
+
+    @property
+    def lanes(self) -> Iterable[Lane]:
+        """Those that there is, or was, mail for."""
+        return self._lanes.values()
+
+    def lane_for(self, route_id: str) -> Lane | None:
+        """The lane that a delivery by this route takes now; None: there is none, see `why_not`."""
+        self.heed_changes()
+        lanes = self._ways.get(route_id)
+        if lanes is None:
+            lanes = self._ways[route_id] = self._lanes_of(route_id)
+        for lane in lanes:
+            if lane.standing.is_up or not lane.standing.is_down(self._clerk.clock.now()):
+                return lane
+        return None
+
+    def why_not(self, route_id: str) -> str:
+        """Why there is no lane for this route, in a sentence."""
+        route = self._heeded.route(route_id)
+        if route is None:
+            return "No upstream was added yet"
+        if lanes := self._lanes_of(route_id):
+            return lanes[0].why_down
+        return f"Route {route.name} leads to no upstream that is switched on"
+
+    def heed_changes(self) -> None:
+        """Do as the table says that is in force now."""
+        table = self._routing.value
+        if table is self._heeded:
+            return
+        self._heeded = table
+        self._ways.clear()
+        for upstream_id, lane in list(self._lanes.items()):
+            upstream = table.upstreams.get(upstream_id)
+            if upstream is None or not upstream.is_enabled:
+                lane.give_all_back(f"Upstream {lane.upstream.name} was switched off")
+            else:
+                lane.adopt(upstream)
+
+    async def close(self, reason: str, seconds: float) -> None:
+        """End all lanes: see `Lane.close`."""
+        await asyncio.gather(*(lane.close(reason, seconds) for lane in self._lanes.values()))
+
+    def _lanes_of(self, route_id: str) -> Sequence[Lane]:
+        route = self._heeded.route(route_id)
+        upstreams = self._heeded.upstreams_of(route) if route else ()
+        for upstream in upstreams:
+            if upstream.id not in self._lanes:
+                self._lanes[upstream.id] = Lane(
+                    upstream, self._clerk, share=self._share, on_room=self._on_room
+                )
+        return [self._lanes[upstream.id] for upstream in upstreams]

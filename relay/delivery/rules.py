@@ -1,0 +1,32 @@
+"""What is in force at one moment, for whoever concludes an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from relay.mail.envelope import Envelope
+from relay.routing.routes import NoRoute, RoutingTable, plan
+from relay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Settings and routes as they are now, our name, and where ids and chance come from."""
+
+    settings: Settings
+    routing: RoutingTable
+    hostname: str
+    new_id: Callable[[datetime], str]
+    rng: Random
+
+    def way_for(
+        self, envelope: Envelope, user_id: str | None, otherwise: str
+    ) -> Mapping[str, tuple[int, ...]]:
+        """By which routes a letter of our own goes; by route *otherwise* if none is meant for it."""
+        try:
+            return plan(self.routing, envelope, user_id)
+        except NoRoute:
+            return {otherwise: tuple(recipient.number for recipient in envelope.recipients)}

@@ -1,0 +1,139 @@
+"""One slot of a lane: at most one connection, and one delivery after the other over it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from relay import log
+from relay.delivery.attempt import Try
+from relay.delivery.classify import Scope, Step, Trouble
+from relay.delivery.clerk import Clerk
+from relay.delivery.hands import Held
+from relay.delivery.link import Link
+from relay.delivery.transports.base import Answers
+from relay.mail.address import Address
+from relay.mail.envelope import Envelope
+from relay.mail.reply import Reply
+from relay.routing.upstreams import Upstream
+
+if TYPE_CHECKING:
+    from relay.delivery.lane import Lane
+
+_CONTENT_GONE = Reply(451, "3.0", "The content of the message is gone")
+_OUR_FAULT = "A fault of the relay itself kept it; the log says more"
+
+
+class Runner:
+    """Carries what its lane gives it, until there is nothing more."""
+
+    def __init__(self, lane: Lane, clerk: Clerk) -> None:
+        self._lane = lane
+        self._clerk = clerk
+        self._link: Link | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its connection stands."""
+        return self._link is not None and self._link.connection.is_usable
+
+    async def run(self) -> None:
+        """Carry on until the lane has nothing to do for us."""
+        try:
+            while (held := await self._lane.next(self)) is not None:
+                try:
+                    await self._carry(held)
+                except Exception as fault:  # noqa: BLE001  the next delivery must go all the same
+                    log.fault("delivery", fault)
+                    await self._hang_up()
+                    rules = self._clerk.rules()
+                    again_at = self._clerk.clock.now() + rules.settings.retry_first
+                    self._clerk.give_back(held, _OUR_FAULT, again_at)
+                finally:
+                    self._lane.finished(held)
+        finally:
+            await self._hang_up()
+
+    async def _carry(self, held: Held) -> None:
+        try:
+            link = await self._fit_link()
+        except Trouble as trouble:
+            self._lane.cannot_connect(held, trouble)
+            return
+        content = await self._clerk.content_of(held)
+        try:
+            if content is None:
+                self._clerk.conclude(held, b"", self._nothing_to_send(held, link))
+            else:
+                tried = await self._offer(held, content, link)
+                await self._see_to(held, content, tried, link)
+        finally:
+            self._clerk.content_done(held)
+
+    async def _fit_link(self) -> Link:
+        """The connection, opened anew if there is none or it has served its time.  Raises Trouble."""
+        now = self._clerk.clock.now()
+        if self._link is not None and self._link.is_fit(self._lane.upstream, now):
+            return self._link
+        await self._hang_up()
+        upstream = self._lane.upstream
+        self._link = Link(await self._lane.transport.connect(), upstream, self._clerk.clock.now())
+        self._clerk.connected(upstream.id)
+        return self._link
+
+    async def _offer(self, held: Held, content: bytes, link: Link) -> Try:
+        connection, claimed = link.connection, held.claimed
+        envelope = _as_sent_by(link.upstream, claimed.envelope)
+        started_at = self._clerk.clock.now()
+        answers = await connection.deliver(envelope, content, claimed.priority)
+        return Try(
+            upstream=link.upstream,
+            started_at=started_at,
+            finished_at=self._clerk.clock.now(),
+            answers=answers,
+            remote=connection.remote,
+            tls=connection.tls,
+            keeps_content=connection.keeps_content,
+        )
+
+    async def _see_to(self, held: Held, content: bytes, tried: Try, link: Link) -> None:
+        """Draw the consequences of what was answered, for the message, the connection and the lane."""
+        trouble, was_fresh = tried.answers.trouble, link.is_fresh
+        link.messages += 1
+        if trouble is None:
+            self._clerk.conclude(held, content, tried)
+            if any(reply.is_success for reply in tried.answers.replies.values()):
+                self._clerk.succeeded(link.upstream.id)
+            self._lane.works()
+            return
+        await self._hang_up()
+        if tried.answers.is_untried and not was_fresh and trouble.scope is not Scope.UPSTREAM:
+            # An upstream may close an idle connection at any time: no reason to wait for half an hour.
+            self._lane.put(held)
+            return
+        says_no_more = was_fresh and trouble.reply.code == 421
+        if trouble.scope is Scope.UPSTREAM or says_no_more:
+            self._lane.go_down(trouble)
+            if trouble.step is Step.MAIL:  # the message itself was not looked at yet
+                self._clerk.give_back(held, self._lane.why_down)
+                return
+        elif was_fresh and self._lane.standing.broke():
+            self._lane.go_down(trouble)
+        self._clerk.conclude(held, content, tried)
+
+    def _nothing_to_send(self, held: Held, link: Link) -> Try:
+        now, numbers = self._clerk.clock.now(), [r.number for r in held.claimed.envelope.recipients]
+        answers = Answers(dict.fromkeys(numbers, _CONTENT_GONE), unheard=frozenset(numbers))
+        return Try(link.upstream, now, now, answers)
+
+    async def _hang_up(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.connection.close()
+
+
+def _as_sent_by(upstream: Upstream, envelope: Envelope) -> Envelope:
+    """*envelope* with the account's own sender, if it has one; a report keeps its null sender."""
+    if upstream.sender_address is None or envelope.sender == Address.NULL:
+        return envelope
+    return replace(envelope, sender=upstream.sender_address)

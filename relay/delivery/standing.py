@@ -1,0 +1,56 @@
+"""Whether an upstream can be sent to: up, down until some moment, or to be probed.
+
+An upstream that cannot be reached is left alone for a while, and its mail waits without being
+tried: it is the upstream's trouble, not the message's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from random import Random
+
+from relay.mail.reply import Reply
+
+FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=15), timedelta(minutes=15)
+_JITTER = 0.2  # so that processes do not all come back at the same moment
+_STRIKES = 3
+
+
+class Standing:
+    """How one upstream stands with us; what becomes of connections and messages there decides."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._failures = 0  # in a row
+        self._strikes = 0  # fresh connections that broke under a message, in a row
+        self._until: datetime | None = None
+        self.reason = ""  # of being down
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it worked the last time, or was never tried."""
+        return self._until is None
+
+    def is_down(self, now: datetime) -> bool:
+        """Whether it is to be left alone."""
+        return self._until is not None and now < self._until
+
+    def went_down(self, reply: Reply, now: datetime) -> datetime:
+        """It cannot be sent to, as *reply* says; return until when it is left alone."""
+        pause = min(FIRST_BACKOFF * (1 << min(self._failures, 16)), LONGEST_BACKOFF)
+        self._failures += 1
+        self._until = now + pause * (1 + _JITTER * self._rng.random())
+        self.reason = str(reply)
+        return self._until
+
+    def broke(self) -> bool:
+        """A fresh connection broke under a message; True: too many in a row to blame the messages."""
+        self._strikes += 1
+        return self._strikes >= _STRIKES
+
+    def works(self) -> bool:
+        """A message was answered in order; True: that is news."""
+        is_news = not self.is_up
+        self._failures = self._strikes = 0
+        self._until = None
+        return is_news

@@ -1,0 +1,220 @@
+"""The door out of one process: takes what is due from the queue, and shares it out to the lanes.
+
+Law 3: being woken is a hint.  About once a second it looks into the table by itself, so a lost hint
+costs a second, never mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from random import Random
+
+from relay import log
+from relay.clock import Clock
+from relay.current import Current
+from relay.db.engine import Database
+from relay.delivery.clerk import Clerk
+from relay.delivery.expiry import settlement_of_expired
+from relay.delivery.hands import Hands, Held
+from relay.delivery.lane import Lane
+from relay.delivery.roads import Roads
+from relay.delivery.rules import Rules
+from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, renew, take_back
+from relay.queue.demand import routes_in_demand
+from relay.queue.handover import HandOver
+from relay.queue.items import Claimed
+from relay.queue.janitor import AT_MOST, ExpiryOrder, claim_expired, has_due, promote
+from relay.routing.routes import RoutingTable
+from relay.settings import Settings
+
+POLL = timedelta(seconds=1)
+_EXPIRED_AT_ONCE = 100
+_STOPPED = "The relay was stopped before its turn came"
+_HOT_MOST = 1000  # deliveries waiting for one upstream beyond which new ones wait in the table
+
+
+class Worker:
+    """Delivers, from `run` until `stop`.
+
+    *owner* is the name that leases are taken in; *processes* is the number of relay processes that
+    live, by which limits are divided.
+    """
+
+    def __init__(  # noqa: PLR0913  it is built in one place, from all of these
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        routing: Current[RoutingTable],
+        settings: Current[Settings],
+        handover: HandOver,
+        owner: str,
+        new_id: Callable[[datetime], str],
+        rng: Random,
+        hostname: str,
+        processes: Current[int] | None = None,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._handover = handover
+        self._owner = owner
+        self._hands = Hands(handover)
+        self._clerk = Clerk(
+            db=db,
+            clock=clock,
+            hands=self._hands,
+            rules=lambda: Rules(settings.value, routing.value, hostname, new_id, rng),
+            on_more=self._go_on,
+        )
+        self._roads = Roads(
+            routing,
+            self._clerk,
+            share=lambda: processes.value if processes else 1,
+            on_room=self.wake,
+        )
+        self._backlog: set[str] = set()  # routes with more in the table than we took
+        self._rung = asyncio.Event()
+        self._last_look = clock.now() - POLL
+        self._is_stopping = False
+
+    # From outside --------------------------------------------------------------------------------
+
+    def take(self, claimed: Claimed) -> None:
+        """Deliver what the door in has just accepted and leased to us."""
+        self._admit(self._hands.take_hot(claimed))
+
+    def accepts(self, route_id: str) -> bool:
+        """Whether a delivery by this route may come the short way.
+
+        Not while others wait in the table, which may be more urgent, and not while it would
+        wait here for long.
+        """
+        if self._is_stopping or route_id in self._backlog or self._clerk.ledger.is_stuck:
+            return False
+        lane = self._roads.lane_for(route_id)
+        if lane is None or not lane.standing.is_up:
+            return False
+        if len(lane) >= _HOT_MOST:
+            self._backlog.add(route_id)
+            return False
+        return True
+
+    def wake(self) -> None:
+        """Look into the table now: something may be due."""
+        self._rung.set()
+
+    async def run(self) -> None:
+        """Deliver until stopped.  Raises DBAPIError when the database is away; run it again then."""
+        self._handover.taker, self._handover.accepts = self.take, self.accepts
+        while not self._is_stopping:
+            self._rung.clear()
+            await self._look()
+            timer = asyncio.get_running_loop().call_later(POLL.total_seconds(), self.wake)
+            await self._rung.wait()
+            timer.cancel()
+
+    async def stop(self, grace: timedelta) -> None:
+        """Begin nothing more; let end what has begun, as far as *grace* goes, and give the rest back."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + grace.total_seconds()
+        self._is_stopping = True
+        self.wake()
+        await self._roads.close(_STOPPED, grace.total_seconds() * 0.8)
+        self._handover.taker = None
+        with suppress(TimeoutError):  # then the leases run out, and what was sent is sent again: law 4
+            async with asyncio.timeout(max(until - loop.time(), 0.1)):
+                await self._clerk.ledger.all_written()
+
+    # Looking into the table ----------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        now = self._clock.now()
+        self._roads.heed_changes()
+        if (since := now - self._last_look) >= POLL:
+            self._last_look = now
+            for lane in self._roads.lanes:
+                lane.measure(since.total_seconds())
+                lane.stir()
+            await self._renew(now)
+            if await self._db.read(has_due, now):
+                await self._move_on(now)
+            await self._claim(now, may_trade=True)
+        else:
+            await self._claim(now, may_trade=False)
+
+    async def _claim(self, now: datetime, *, may_trade: bool) -> None:
+        """Take what there is room for, most urgent first.
+
+        A lane without room may still trade one for a more urgent one that waits in the table.
+        """
+        if self._clerk.ledger.is_stuck:
+            return
+        demanded = await self._db.read(routes_in_demand)
+        by_lane = defaultdict[Lane, list[str]](list)
+        for route_id in demanded:
+            if (lane := self._roads.lane_for(route_id)) is not None:
+                by_lane[lane].append(route_id)
+        wanted: dict[str, int] = {}
+        trading: list[Lane] = []
+        for lane, route_ids in by_lane.items():
+            if (room := lane.room) > 0:
+                wanted |= dict.fromkeys(route_ids, -(-room // len(route_ids)))
+            elif may_trade and lane.standing.is_up:
+                wanted |= dict.fromkeys(route_ids, 1)
+                trading += [lane] * len(route_ids)
+        claimed = (
+            await self._db.write(claim_due, ClaimOrder(self._owner, now, LEASE, wanted)) if wanted else []
+        )
+        for one in claimed:
+            self._admit(self._hands.take(one))
+        for lane in trading:
+            lane.shed("Waits for more urgent mail")
+        taken = Counter(one.route_id for one in claimed)
+        self._backlog = {r for r in demanded if taken[r] >= wanted.get(r, 0)}
+        for lane, route_ids in by_lane.items():
+            lane.has_more = not self._backlog.isdisjoint(route_ids)
+
+    async def _renew(self, now: datetime) -> None:
+        if keys := self._hands.expiring(now):
+            until = now + LEASE
+            lost = await self._db.write(renew, Renewal(self._owner, keys, until))
+            self._hands.renewed(keys, lost, until)
+
+    async def _move_on(self, now: datetime) -> None:
+        """What time brings: waiting mail falls due, leases of the dead end, what is too old is given up."""
+        while await self._db.write(promote, now) == AT_MOST:
+            pass
+        if freed := await self._db.write(take_back, TakeBack(now)):
+            log.leases_taken_back(deliveries=freed, why="their leases ran out")
+        order = ExpiryOrder(self._owner, now, LEASE, _EXPIRED_AT_ONCE)
+        for claimed in await self._db.write(claim_expired, order):
+            await self._give_up(self._hands.take(claimed), now)
+
+    async def _give_up(self, held: Held, now: datetime) -> None:
+        content = await self._clerk.content_of(held)
+        try:
+            settlement = settlement_of_expired(held.claimed, content or b"", now, self._clerk.rules())
+            self._clerk.enter(held, settlement)
+        finally:
+            self._clerk.content_done(held)
+
+    def _admit(self, held: Held) -> None:
+        """Put *held* where it goes, or back if it can go nowhere now."""
+        route_id = held.claimed.route_id
+        lane = self._roads.lane_for(route_id)
+        if self._is_stopping:
+            self._clerk.give_back(held, _STOPPED)
+        elif lane is None:
+            self._clerk.give_back(held, self._roads.why_not(route_id))
+        else:
+            lane.put(held)
+
+    def _go_on(self) -> None:
+        """Something new may begin: there is mail of our own making, or the database is back."""
+        for lane in self._roads.lanes:
+            lane.stir()
+        self.wake()

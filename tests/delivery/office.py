@@ -1,0 +1,190 @@
+"""A worker with its queue, for tests: mail is put in, time is turned by hand, and what became of it is read back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from relay.budget import Budget
+from relay.current import Current
+from relay.db.engine import Database
+from relay.db.tables import attempts, deliveries, messages, recipients
+from relay.delivery.worker import Worker
+from relay.ids import id_source
+from relay.mail.envelope import Envelope
+from relay.mail.priority import Priority
+from relay.queue.accept import accept
+from relay.queue.claim import LEASE
+from relay.queue.handover import HandOver
+from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin, Part
+from relay.queue.rank import rank_at
+from relay.routing.routes import Route, RoutingTable
+from relay.routing.upstreams import Upstream
+from relay.settings import Settings
+from tests.delivery.makers import LETTER, envelope_to
+from tests.kit.clock import HandClock
+
+PATIENCE = 20
+
+
+def table_of(*upstreams: Upstream) -> RoutingTable:
+    """One default route "R1" over these upstreams, in this order."""
+    route = Route("R1", "default", None, tuple(upstream.id for upstream in upstreams))
+    return RoutingTable({upstream.id: upstream for upstream in upstreams}, (route,), route)
+
+
+class Office:
+    """Everything around a worker."""
+
+    def __init__(self, db: Database, *upstreams: Upstream, owner: str = "node/0") -> None:
+        self.db = db
+        self.clock = HandClock()
+        self.owner = owner
+        self.handover = HandOver(Budget(64 * 1024 * 1024))
+        self.routing = Current(table_of(*upstreams))
+        self.settings = Current(Settings())
+        self.new_id = id_source(Random(1))
+        self.worker = Worker(
+            db=db,
+            clock=self.clock,
+            routing=self.routing,
+            settings=self.settings,
+            handover=self.handover,
+            owner=owner,
+            new_id=self.new_id,
+            rng=Random(2),
+            hostname="relay.example",
+        )
+
+    @asynccontextmanager
+    async def open(self) -> Any:
+        """Run the worker meanwhile."""
+        running = asyncio.ensure_future(self.worker.run())
+        await eventually(lambda: self.handover.taker is not None)
+        try:
+            yield self
+        finally:
+            await self.worker.stop(timedelta(seconds=1))
+            await running
+
+    async def turn(self, duration: timedelta) -> None:
+        """Let time pass, and the worker look."""
+        self.clock.turn(duration)
+        self.worker.wake()
+        await asyncio.sleep(0)
+
+    # Mail in -------------------------------------------------------------------------------------
+
+    async def submit(self, *to: str, hot: bool = False, **more: Any) -> str:
+        """Accept a letter, into the table or the short way; returns its id."""
+        acceptance = self.acceptance(envelope_to(*(to or ("bob",))), **more)
+        is_hot = hot and self.handover.reserve("R1", len(acceptance.content))
+        if is_hot:
+            lease = Lease(self.owner, self.clock.now() + LEASE)
+            acceptance = replace(acceptance, parts=(replace(acceptance.parts[0], lease=lease),))
+        await self.db.write(accept, acceptance)
+        if is_hot:
+            self.handover.put(self.claimed(acceptance))
+        else:
+            self.worker.wake()
+        return acceptance.id
+
+    def acceptance(
+        self,
+        envelope: Envelope,
+        content: bytes = LETTER,
+        *,
+        priority: Priority = Priority.NORMAL,
+        origin: Origin = Origin.SUBMISSION,
+        lifetime: timedelta = timedelta(days=4),
+    ) -> Acceptance:
+        """A message as the door in makes it."""
+        now = self.clock.now()
+        rank = rank_at(now, priority, self.settings.value)
+        numbers = tuple(r.number for r in envelope.recipients)
+        return Acceptance(
+            id=self.new_id(now),
+            accepted_at=now,
+            expires_at=now + lifetime,
+            origin=origin,
+            envelope=envelope,
+            content=content,
+            priority=priority,
+            parts=(Part(1, "R1", numbers, due_at=now, rank_at=rank),),
+        )
+
+    def claimed(self, acceptance: Acceptance) -> Claimed:
+        """The delivery as the door in hands it over."""
+        part = acceptance.parts[0]
+        assert part.lease is not None
+        return Claimed(
+            key=DeliveryKey(acceptance.id, part.part),
+            number=1,
+            route_id=part.route_id,
+            priority=acceptance.priority,
+            rank_at=part.rank_at,
+            accepted_at=acceptance.accepted_at,
+            expires_at=acceptance.expires_at,
+            lease=part.lease,
+            origin=acceptance.origin,
+            user_id=None,
+            octets=len(acceptance.content),
+            envelope=acceptance.envelope,
+            content=acceptance.content,
+        )
+
+    # What became of it ---------------------------------------------------------------------------
+
+    async def state(self, message_id: str) -> str:
+        """The state of the message's delivery."""
+        return str((await self.row(message_id)).state)
+
+    async def row(self, message_id: str) -> Any:
+        """The message's delivery, whole."""
+        return await self.db.read(
+            lambda tx: tx.execute(select(deliveries).where(deliveries.c.message_id == message_id)).one()
+        )
+
+    async def ends(self, message_id: str) -> Mapping[int, tuple[str, str | None]]:
+        """State and last word of each recipient, by number."""
+
+        def read(tx: Connection) -> Mapping[int, tuple[str, str | None]]:
+            rows = tx.execute(select(recipients).where(recipients.c.message_id == message_id))
+            return {row.number: (str(row.state), row.reply) for row in rows}
+
+        return await self.db.read(read)
+
+    async def attempts(self, message_id: str) -> list[Any]:
+        """All attempts that were recorded."""
+        query = select(attempts).where(attempts.c.message_id == message_id).order_by(attempts.c.number)
+        return await self.db.read(lambda tx: list(tx.execute(query)))
+
+    async def messages(self, origin: Origin) -> list[Any]:
+        """All messages of that origin."""
+        query = select(messages).where(messages.c.origin == origin.value).order_by(messages.c.id)
+        return await self.db.read(lambda tx: list(tx.execute(query)))
+
+    async def until_state(self, message_id: str, state: str) -> None:
+        """Wait until the message's delivery is in that state."""
+
+        async def is_there() -> bool:
+            return await self.state(message_id) == state
+
+        await eventually(is_there)
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    """Wait until *condition* holds; how long that takes is no matter, unless it is for ever."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(0.005)
