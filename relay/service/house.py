@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from random import Random
 
 from relay import certificates, settings
 from relay.accounts.verifier import Verifier
@@ -18,7 +19,9 @@ from relay.config import Config
 from relay.current import Current
 from relay.db import revision
 from relay.db.engine import Database, open_engine
+from relay.delivery.worker import Worker
 from relay.ids import id_source
+from relay.notify.dispatcher import Dispatcher
 from relay.queue.handover import HandOver
 from relay.routing import routes
 from relay.sealing import Sealer, load_or_make
@@ -59,6 +62,8 @@ class House:
     watch: Watch
     tls_context: ssl.SSLContext
     door: Door
+    worker: Worker
+    dispatcher: Dispatcher
 
 
 async def build(post: Post, clock: Clock) -> House:
@@ -76,9 +81,9 @@ async def build(post: Post, clock: Clock) -> House:
     routing = Current(await db.read(routes.load, sealer))
     processes = Current(1)
     new_id = id_source()
-    verifier = Verifier(db, clock)
     budget = Budget(config.processes.memory_budget)
     handover = HandOver(budget)
+    verifier = Verifier(db, clock)
     office = Office(
         db=db,
         clock=clock,
@@ -88,6 +93,21 @@ async def build(post: Post, clock: Clock) -> House:
         new_id=new_id,
         hostname=config.hostname,
         owner=post.owner,
+    )
+    worker = Worker(
+        db=db,
+        clock=clock,
+        routing=routing,
+        settings=in_force,
+        handover=handover,
+        owner=post.owner,
+        new_id=new_id,
+        rng=Random(),  # noqa: S311  spreads retries; nobody gains by guessing it
+        hostname=config.hostname,
+        processes=processes,
+    )
+    dispatcher = Dispatcher(
+        db, clock, settings=in_force, routing=routing, hostname=config.hostname, new_id=new_id
     )
     return House(
         post=post,
@@ -102,4 +122,6 @@ async def build(post: Post, clock: Clock) -> House:
         watch=watch,
         tls_context=tls_context,
         door=Door(office, verifier=verifier, budget=budget, tls_context=tls_context),
+        worker=worker,
+        dispatcher=dispatcher,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from relay import certificates, log, settings
 from relay.bell import Bell
@@ -32,7 +33,7 @@ async def run_relay(
         asyncio.create_task(keep_alive(name, work, house.clock), name=name)
         for name, work in _long_lived(house, renewing).items()
     ]
-    bell = Bell(post.run_directory, post.owner.rpartition("/")[2], house.watch.ring)
+    bell = Bell(post.run_directory, post.owner.rpartition("/")[2], lambda: _rung(house))
     bell.hang()
     for listener in post.config.listeners:
         await house.door.listen(listener, post.sockets[listener.name])
@@ -47,13 +48,22 @@ async def run_relay(
 def _long_lived(house: House, renewing: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
     """What runs as long as the process does; each lives on whatever becomes of the others."""
     return {
+        "delivery": house.worker.run,
+        "notices": house.dispatcher.run,
         "sweep": house.door.sweep,
         "watch": lambda: house.watch.run(_read_anew(house)),
         "heartbeat": lambda: upkeep.say_that_we_live(house),
+        "orphans": lambda: upkeep.adopt_orphans(house),
         "purge": lambda: upkeep.forget_what_is_long_done(house),
         "log": lambda: upkeep.show_the_log(house),
         "certificate": lambda: _renew_certificate(house, renewing),
     }
+
+
+def _rung(house: House) -> None:
+    """Somebody changed something: a user, a route, what is held in the queue."""
+    house.watch.ring()
+    house.worker.wake()
 
 
 def _read_anew(house: House) -> dict[Subject, Callable[[], Awaitable[None]]]:
@@ -85,9 +95,12 @@ async def _renew_certificate(house: House, renewing: asyncio.Event) -> None:
 
 async def _close(house: House, tasks: list[asyncio.Task[None]]) -> None:
     """Stop in order; each step is one event.  What the grace cuts off, leases bring back."""
-    grace = house.post.config.processes.stop_seconds
+    grace = timedelta(seconds=house.post.config.processes.stop_seconds)
+    until = house.clock.now() + grace
     _note("no new clients; messages that are arriving may end")
-    await house.door.close(grace / 2)
+    await house.door.close(grace.total_seconds() / 2)
+    _note("no new attempts; those that are running may end, the rest is given back")
+    await house.worker.stop(max(until - house.clock.now(), timedelta(0)))
     _note("closing")
     for task in tasks:
         task.cancel()

@@ -8,9 +8,11 @@ from relay import log
 from relay.db import nodes
 from relay.queue.claim import TakeBack, take_back
 from relay.queue.janitor import AT_MOST, purge
+from relay.routing import changes
 from relay.service.house import House
 
 _FLUSH_EVERY = timedelta(milliseconds=250)
+_LOOK_FOR_ORPHANS_EVERY = timedelta(seconds=30)
 _PURGE_EVERY = timedelta(minutes=10)
 _BETWEEN_PURGES = timedelta(milliseconds=200)  # so that mail need not wait for a long row of them
 
@@ -36,6 +38,14 @@ async def beat(house: House) -> None:
     """Note it once."""
     sign = nodes.Beat(house.post.owner, house.started_at, house.clock.now())
     house.processes.value = await house.db.write(nodes.beat, sign)
+
+
+async def adopt_orphans(house: House) -> None:
+    """Send by the default route what another process accepted for a route that was gone by then."""
+    while True:
+        await house.clock.sleep(_LOOK_FOR_ORPHANS_EVERY)
+        if await house.db.read(changes.has_orphans):
+            await house.db.write(changes.adopt_orphans, None)
 
 
 async def forget_what_is_long_done(house: House) -> None:

@@ -120,10 +120,15 @@ class Child:
                 self.channel.send(word)
 
     def hear(self) -> None:
-        """Take in what the child says: the first of it is that it is ready."""
+        """Take in what the child says: that it is ready; or that it says no more, for it is about to end."""
+        said = b""
         if self.channel is not None:
             with suppress(OSError):
-                self.is_ready = self.channel.recv(64) != b"" or self.is_ready
+                said = self.channel.recv(64)
+        if said:
+            self.is_ready = True
+        else:
+            self._hang_up()
 
     def reap(self) -> str | None:
         """If the process has ended, say how, and set when the next may begin; None: nothing ended."""
@@ -134,11 +139,14 @@ class Child:
             return None
         self._rest()
         self.pid, self.is_ready = None, False
+        self._hang_up()
+        code = os.waitstatus_to_exitcode(status)
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def _hang_up(self) -> None:
         if self.channel is not None:
             self.channel.close()
             self.channel = None
-        code = os.waitstatus_to_exitcode(status)
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def _rest(self) -> None:
         """Let the next process begin soon if this one had lived long, ever later if it had not."""

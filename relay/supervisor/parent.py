@@ -37,6 +37,7 @@ class Parent:
         self._grace = grace
         self._deadline: float | None = None  # when what still lives is killed; None: nobody stops
         self._was_killed = False
+        self._told: tuple[int | None, Word] | None = None  # which admin process knows what
         self._signals = _signals()
 
     def run(self, when_ready: Callable[[], None]) -> int:
@@ -50,10 +51,11 @@ class Parent:
             self._wait()
             self._reap()
             self._tell_admin()
-            if announce and all(child.is_ready for child in self._children):
+            if announce and self._deadline is None and all(child.is_ready for child in self._children):
                 announce()
                 announce = None
                 sd_notify("READY=1")
+        log.flush()
         return os.EX_SOFTWARE if self._was_killed else os.EX_OK
 
     # --- the children ----------------------------------------------------------------------------
@@ -74,7 +76,6 @@ class Parent:
             if self._deadline is None:
                 again_in = max(0.0, child.begin_at - time.monotonic())
                 log.child_died(process=child.name, pid=pid, status=how, again_in=round(again_in, 1))
-                log.flush()
                 continue
             log.stopping(process=child.name, step=f"ended: {how}")
             if not any(relay.pid for relay in self._relays):
@@ -82,12 +83,16 @@ class Parent:
 
     def _tell_admin(self) -> None:
         """Readiness is told by the admin process, but it is the parent who knows."""
-        self._admin.say(Word.MAIL_IS_UP if all(r.is_ready for r in self._relays) else Word.MAIL_IS_DOWN)
+        news = Word.MAIL_IS_UP if all(relay.is_ready for relay in self._relays) else Word.MAIL_IS_DOWN
+        if self._told != (self._admin.pid, news):
+            self._told = (self._admin.pid, news)
+            self._admin.say(news)
 
     # --- the operator ----------------------------------------------------------------------------
 
     def _wait(self) -> None:
         """Wait until there is something to do: a signal, a word, a child to begin, a deadline."""
+        log.flush()
         speaking = {child.channel.fileno(): child for child in self._children if child.channel is not None}
         poll = select.poll()  # unlike select(), good for files numbered beyond a thousand ports
         for file in (self._signals.fileno(), *speaking):
@@ -119,7 +124,6 @@ class Parent:
 
     def _stop(self, why: str) -> None:
         log.stopping(process="supervisor", step=f"stop in order, for {why}")
-        log.flush()
         sd_notify("STOPPING=1")
         self._deadline = time.monotonic() + self._grace + _KILL_MARGIN
         self._close_doors()
@@ -134,7 +138,6 @@ class Parent:
             self._was_killed = True
             log.stopping(process=child.name, step=f"killed: {why}")
             child.kill()
-        log.flush()
         self._deadline = time.monotonic() + _KILL_MARGIN
 
 

@@ -34,7 +34,15 @@ def become(user: str | None, *, giving: Iterable[Path]) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
     os.initgroups(user, entry.pw_gid)
     os.setgid(entry.pw_gid)
+    _ensure_relay_is_readable(user, entry.pw_uid)
     os.setuid(entry.pw_uid)
-    for path in (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), relay.__path__[0]):
-        if not os.access(path, os.R_OK | os.X_OK):
-            raise CannotStart(f'"{user}" may not read {path}, which the relay is made of.', NO_PERMISSION)
+
+
+def _ensure_relay_is_readable(user: str, uid: int) -> None:
+    """Look while there is a way back: who cannot load the relay could not even say why it fails."""
+    needed = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), relay.__path__[0])
+    os.seteuid(uid)
+    closed = [path for path in needed if not os.access(path, os.R_OK | os.X_OK, effective_ids=True)]
+    os.seteuid(0)
+    if closed:
+        raise CannotStart(f'"{user}" may not read {closed[0]}, which the relay is made of.', NO_PERMISSION)

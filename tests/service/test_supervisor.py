@@ -318,6 +318,13 @@ def test_it_stops_in_order(node: Node, number: signal.Signals) -> None:
     assert "closed" in steps
 
 
+def test_it_can_be_stopped_while_it_starts(node: Node) -> None:
+    for _start in range(3):
+        node.start()
+        node.wait_for("started", process="relay")  # the admin process takes longer
+        assert node.stop() == 0
+
+
 def test_while_a_message_arrives_the_stop_waits_and_the_balancer_is_told(node: Node) -> None:
     node.start_and_wait()
     with client_in_data(node) as client:
