@@ -15,7 +15,7 @@ LETTER = b"From: ann@example.com\r\nSubject: Tea\r\n\r\nAt five?\r\n"
 
 def upstream_at(port: int, **changed: Any) -> Upstream:
     """An upstream on this machine, in the clear, that is given up after two seconds of silence."""
-    facts = {
+    facts: dict[str, Any] = {
         "id": "U1",
         "name": "next",
         "kind": Kind.SMTP,

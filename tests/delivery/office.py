@@ -1,4 +1,4 @@
-"""A worker with its queue, for tests: mail is put in, time is turned by hand, and what became of it is read back."""
+"""A worker with its queue, for tests: mail goes in, time is turned by hand, its end is read back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from relay.budget import Budget
 from relay.current import Current
@@ -66,13 +67,20 @@ class Office:
     @asynccontextmanager
     async def open(self) -> Any:
         """Run the worker meanwhile."""
-        running = asyncio.ensure_future(self.worker.run())
+        running = asyncio.ensure_future(self._keep_running())
         await eventually(lambda: self.handover.taker is not None)
         try:
             yield self
         finally:
             await self.worker.stop(timedelta(seconds=1))
             await running
+
+    async def _keep_running(self) -> None:
+        while True:
+            try:
+                return await self.worker.run()
+            except SQLAlchemyError:
+                await asyncio.sleep(0.01)
 
     async def turn(self, duration: timedelta) -> None:
         """Let time pass, and the worker look."""

@@ -1,4 +1,4 @@
-"""Opening a connection: secured as configured or not at all, and every fault is the upstream's, told in words."""
+"""Opening a connection: secured as configured or not at all; every fault is the upstream's, told in words."""
 
 import asyncio
 import base64
@@ -178,7 +178,8 @@ async def test_helo_to_whoever_refuses_ehlo() -> None:
     async with FakeUpstream() as upstream:
         upstream.on("EHLO", "502 5.5.1 What?")
         await deliver_one(await connect(upstream))
-        assert [line.split()[0] for line in upstream.commands] == "EHLO HELO MAIL RCPT DATA QUIT".split()
+        verbs = [line.split()[0] for line in upstream.commands]
+        assert verbs == ["EHLO", "HELO", "MAIL", "RCPT", "DATA", "QUIT"]
         assert upstream.taken[0].mail == "MAIL FROM:<ann@example.com>"
 
 

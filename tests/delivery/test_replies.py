@@ -69,7 +69,7 @@ def test_an_old_server_may_end_its_lines_with_a_bare_lf() -> None:
         b" 250 OK\r\n",
         b"250-one\r\n550 two\r\n",
         b"250-one\r\nHTTP/1.1 200 OK\r\n",
-        "２５０ OK\r\n".encode(),
+        "\uff12\uff15\uff10 OK\r\n".encode(),
         b"\x15\x03\x01\x00\x02\x02\x46\n",
     ],
 )

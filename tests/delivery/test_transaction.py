@@ -1,7 +1,7 @@
 """One message over one connection: what the upstream does, and what each recipient is then told."""
 
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -305,7 +305,7 @@ async def test_a_large_letter_waits_for_a_slow_upstream_outside_of_the_socket(up
             most = max(most, transport.get_write_buffer_size())
             await drained(*arguments)  # type: ignore[arg-type]
 
-        connection._dialogue.drained = watched  # type: ignore[method-assign]
+        connection._dialogue.drained = watched  # type: ignore[method-assign,assignment]
         assert ends(await connection.deliver(envelope_to("bob"), content, Priority.NORMAL)) == [D]
     assert upstream.taken[0].content == content
     assert 0 < most < 256 * 1024

@@ -23,7 +23,9 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
         yield upstream
 
 
-async def test_a_letter_from_the_table_is_delivered_and_forgotten(db: Database, upstream: FakeUpstream) -> None:
+async def test_a_letter_from_the_table_is_delivered_and_forgotten(
+    db: Database, upstream: FakeUpstream
+) -> None:
     async with Office(db, upstream_at(upstream.port)).open() as office:
         message = await office.submit("bob", "cid")
         await office.until_state(message, "done")

@@ -105,7 +105,7 @@ class FakeUpstream:
     def on(
         self, moment: str, answer: str | bytes | Do, *, matching: str = "", times: int | None = None
     ) -> None:
-        """Answer so at that moment from now on; the rule made last goes first.  Bytes are sent as they are."""
+        """Answer so from now on; the rule made last goes first.  Bytes are sent as they are."""
         self.rules.insert(0, Rule(moment, answer, matching, times))
 
     @property
