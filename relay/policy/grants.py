@@ -63,7 +63,8 @@ def parse_patterns(text: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _folded(word: str) -> str:
-    pattern = word.removeprefix("*@").removeprefix("@")  # two other ways to write "everybody at"
+    local, _, domain = word.rpartition("@")
+    pattern = domain if local in {"", "*"} else word  # "@example.com" and "*@example.com" are its domain
     bare = pattern.removeprefix(_WILDCARD)
     try:
         if "@" in pattern:
