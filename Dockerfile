@@ -21,13 +21,13 @@ COPY migrations ./migrations
 COPY relay ./relay
 RUN python -m compileall -q relay
 
-# The panel listens on every address of the container: what of it is published, its operator decides.
+# Health and metrics on every address of the container: what of it is published, its operator decides.
 ENV RELAY_DATA_DIR=/var/lib/relay \
     RELAY_ADMIN__LISTEN=0.0.0.0:8080
 VOLUME /var/lib/relay
 USER relay
 
-# Submission with STARTTLS, the same for port 587, implicit TLS; panel, API, health and metrics.
+# Plain with STARTTLS, submission with STARTTLS required, implicit TLS; health and metrics.
 EXPOSE 2525 2587 2465 8080
 
 # Not only alive: ready to take mail. Any answer but 2xx raises, and so fails the check.

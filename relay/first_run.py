@@ -97,9 +97,10 @@ def _first_message(listener: Listener, ports: str, password: str) -> Iterator[st
     yield (
         f"printf 'From: {DEMO_USER}\\r\\nTo: you@example.com\\r\\nSubject: Hello\\r\\n\\r\\nHello!\\r\\n' | "
         f"curl {scheme}://{place}{curl} --user {DEMO_USER}:{password} "
-        f"--mail-from {DEMO_USER} --mail-rcpt you@example.com --upload-file -\n"
+        f"--mail-from {DEMO_USER} --mail-rcpt you@example.com --upload-file - --verbose\n"
     )
-    yield "  To see it:  ./run queue list   ./run message show ID   (the ID stands in the relay's answer)"
+    yield '  To see it:  ./run message show ID   (the ID stands in the answer: "250 2.0.0 Queued as ID")'
+    yield "  What waits: ./run queue list"
 
 
 def _easiest(listeners: Sequence[Listener]) -> Listener | None:

@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.config import Config
 from relay.db.engine import open_engine, write_with
@@ -32,8 +32,7 @@ def make_ready(config: Config) -> str | None:
     engine = open_engine(config.database_url)
     try:
         upgrade(engine)
-        demo = demo_for(datetime.now(UTC), id_source())
-        return demo.password if write_with(engine, make_demo, demo) else None
+        return _demo_password(engine)
     except UnknownRevision as fault:
         raise CannotStart(f"The database {place} was used by a newer relay: {fault}.", UNAVAILABLE) from None
     except DBAPIError as fault:
@@ -41,6 +40,14 @@ def make_ready(config: Config) -> str | None:
         raise CannotStart(f"The database {place} cannot be used: {reason}", UNAVAILABLE) from None
     finally:
         engine.dispose()
+
+
+def _demo_password(engine: Engine) -> str | None:
+    demo = demo_for(datetime.now(UTC), id_source())
+    try:
+        return demo.password if write_with(engine, make_demo, demo) else None
+    except IntegrityError:  # another node made it at this very moment
+        return None
 
 
 def begin_apart(config: Config) -> Callable[[], str | None]:
