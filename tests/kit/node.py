@@ -85,6 +85,21 @@ class Node:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def kill(self, process: str) -> None:
+        """Kill the process of that name, as it is now, without a warning."""
+        os.kill(self.found("started", process=process)["pid"], signal.SIGKILL)
+
+    def command(self, *words: str, said: str = "") -> str:
+        """Run `relay *words*` on the same configuration, with *said* as its input; return its output."""
+        return subprocess.run(
+            [sys.executable, "-m", "relay", *words, "--config", str(self.config)],
+            cwd=ROOT,
+            input=said,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
     def wait(self) -> int:
         return self.process.wait(PATIENCE)
 
