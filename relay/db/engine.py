@@ -9,7 +9,9 @@ synchronous code that takes `tx` and never commits.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,9 +55,9 @@ def open_engine(url: str) -> Engine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; we do, below
     cursor = connection.cursor()
+    _enter_wal(cursor)
     for pragma in (
-        f"busy_timeout={_SQLITE_BUSY_MS}",  # first: the next one may have to wait already
-        "journal_mode=WAL",
+        f"busy_timeout={_SQLITE_BUSY_MS}",
         "synchronous=FULL",  # 250 is a promise: NORMAL may lose the last commits with the power
         "foreign_keys=ON",
         "wal_autocheckpoint=4000",
@@ -63,6 +65,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _enter_wal(cursor: Any) -> None:
+    # On a new file this needs the file for itself, and SQLite does not wait for that, so we do.
+    for _ in range(_SQLITE_BUSY_MS // 10):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+    raise sqlite3.OperationalError("database is locked")
 
 
 def _begin_immediate(connection: Connection) -> None:
