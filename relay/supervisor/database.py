@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from relay.accounts.users import NameTaken
 from relay.config import Config
 from relay.db.engine import open_engine, write_with
 from relay.db.migrate import UnknownRevision, upgrade
 from relay.first_run import demo_for, make_demo
 from relay.ids import id_source
+from relay.routing.changes import UpstreamTaken
 from relay.supervisor.cannot_start import UNAVAILABLE, CannotStart
 
 
@@ -46,7 +48,7 @@ def _demo_password(engine: Engine) -> str | None:
     demo = demo_for(datetime.now(UTC), id_source())
     try:
         return demo.password if write_with(engine, make_demo, demo) else None
-    except IntegrityError:  # another node made it at this very moment
+    except (IntegrityError, NameTaken, UpstreamTaken):  # another node made it at this very moment
         return None
 
 
