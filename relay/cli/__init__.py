@@ -85,4 +85,4 @@ def _before(ctx: typer.Context, config: Config = None, as_json: Json = False, de
 def _usage(mistake: typer.TyperException) -> str:
     ctx = getattr(mistake, "ctx", None)
     where = f' (see "{ctx.command_path} --help")' if ctx is not None and mistake.exit_code == USAGE else ""
-    return f"{mistake.format_message()}{where}"
+    return mistake.format_message().replace("Value error, ", "").rstrip(".") + f"{where}."

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from relay.cli.faults import USAGE, Failed
+from relay.cli.faults import BAD_DATA, USAGE, Failed
 
 
 def confirm(question: str, *, is_sure: bool) -> None:
@@ -27,6 +27,9 @@ def password_from_stdin() -> str:
         answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return answer
     try:
-        return sys.stdin.readline().rstrip("\r\n")
+        given = sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise typer.BadParameter("The password on standard input is not UTF-8.") from None
+        raise Failed("The password on standard input is not UTF-8.", BAD_DATA) from None
+    if not given:
+        raise Failed("There is no password on standard input.", BAD_DATA)
+    return given

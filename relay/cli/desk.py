@@ -54,7 +54,7 @@ class Desk:
         """What opens and seals stored secrets; its key is made if there is none yet."""
         from relay.sealing import load_or_make
 
-        self._become_owner()
+        self._opened()
         try:
             return load_or_make(self.config.key_path)
         except ValueError as fault:
@@ -77,14 +77,14 @@ class Desk:
         """Ask a room."""
         from relay.db.engine import read_with
 
-        return read_with(self._opened(may_make=False), function, *args, **kwargs)
+        return read_with(self._opened(), function, *args, **kwargs)
 
     def write(self, function: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result:
         """Have a room change something, commit, and ring the bell of every process of this node."""
         from relay.bell import ring
         from relay.db.engine import write_with
 
-        result = write_with(self._opened(may_make=True), function, item)
+        result = write_with(self._opened(), function, item)
         ring(self.config.data_dir / "run")
         return result
 
@@ -93,29 +93,33 @@ class Desk:
         if self._engine is not None:
             self._engine.dispose()
 
+    def make(self) -> None:
+        """Make the embedded database if there is none yet, so that users can be added before a start."""
+        if self._is_missing():
+            self.migrate()
+
     def migrate(self) -> bool:
         """Make the database, or bring it to the schema of this code; say whether that took anything."""
         from relay.db.migrate import upgrade
 
         if self.config.is_embedded:
+            self._become_owner()
             file_of(self.config).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return upgrade(self._connected())
 
-    def _opened(self, *, may_make: bool) -> Engine:
-        """The database with the schema that this code needs; an embedded one is made by the first change."""
+    def _opened(self) -> Engine:
+        """The database, with the schema that this code needs."""
         if self._engine is not None:
             return self._engine
         from relay.db.migrate import current, head
 
-        if self.config.is_embedded and not file_of(self.config).exists():
-            if not may_make:
-                raise Failed(
-                    f"There is no database {file_of(self.config)} yet. It is made by the first "
-                    '"relay serve", "relay user add" or "relay upstream add"; if there should be one, '
-                    "name the configuration with --config.",
-                    BAD_CONFIG,
-                )
-            self.migrate()
+        if self._is_missing():
+            raise Failed(
+                f"There is no database {file_of(self.config)} yet. It is made by the first "
+                '"relay serve", "relay user add" or "relay upstream add"; if there should be one, '
+                "name the configuration with --config.",
+                BAD_CONFIG,
+            )
         engine = self._connected()
         standing = current(engine)
         if standing != head():
@@ -124,6 +128,9 @@ class Desk:
                 f'The database {state}, this relay needs revision {head()}: run "relay migrate".', BAD_CONFIG
             )
         return engine
+
+    def _is_missing(self) -> bool:
+        return self.config.is_embedded and not file_of(self.config).exists()
 
     def _connected(self) -> Engine:
         from relay.db.engine import open_engine

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from relay.accounts.users import find
 from relay.cli.desk import Desk
+from relay.cli.faults import USAGE, Failed
 from relay.db.audit import record
 from relay.mail.priority import Priority
 from relay.queue.control import AT_MOST
@@ -37,9 +38,9 @@ class Chosen:
     def check(self) -> None:
         """Refuse an order that does not say which mail: "all of it" must be said."""
         if self == Chosen():
-            raise typer.BadParameter(
-                "say which mail: ids, a filter such as --user, or --all.", param_hint="ID"
-            )
+            raise Failed("Say which mail: ids, a filter such as --user, or --all.", USAGE)
+        for text in self.ids:
+            parse_id(text)
 
     def selections(self, desk: Desk) -> list[Selection]:
         """The same for the queue; several where one cannot say it.

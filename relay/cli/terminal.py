@@ -55,7 +55,8 @@ def _write(console: Console, part: str | Cell | Table | Fields) -> None:
 
 
 def _write_table(console: Console, table: Table) -> None:
-    made = RichTable(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+    box = SIMPLE_HEAD if console.is_terminal else None
+    made = RichTable(box=box, pad_edge=False, padding=(0, 1 if box else 2, 0, 0), header_style="bold")
     for number, heading in enumerate(table.headings):
         is_number = heading in table.numbers
         side: Literal["left", "right"] = "right" if is_number else "left"

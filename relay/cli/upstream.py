@@ -90,8 +90,9 @@ def add(
         pinned_ca=ca.read() if ca else None, verify=not no_verify, sender=sender, archive=archive,
         timeout=timeout, concurrency=concurrency,
     )  # fmt: skip
+    desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
-    tested = None if no_test else upstreams.test(desk, fresh)
+    tested = None if no_test or fresh.kind is Kind.SANDBOX else upstreams.test(desk, fresh)
     if tested is not None and not tested.is_good:
         told = f'"{name}" was not added: the test failed. Mend it, or save it as it is with --no-test.'
         return Shown(tested.document, (tested.table, told), exit_code=UNAVAILABLE)
@@ -159,7 +160,7 @@ def edit(
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
         password=password_from_stdin() if password_stdin else None,
-        pinned_ca="" if no_ca else ca.read() if ca else None, verify=verify, sender=sender, archive=archive,
+        pinned_ca=ca.read() if ca else None, no_ca=no_ca, verify=verify, sender=sender, archive=archive,
         timeout=timeout, concurrency=concurrency,
     )  # fmt: skip
     if wanted == upstreams.Wanted() and not default:

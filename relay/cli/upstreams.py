@@ -27,7 +27,7 @@ _IMPLICIT_PORT, _SUBMISSION_PORT = 465, 587
 class Wanted:
     """The options as they were given; None: not given, and left as it is.
 
-    A `pinned_ca` of "" takes it away.
+    `no_ca` takes the certificate to trust away.
     """
 
     host: str | None = None
@@ -36,6 +36,7 @@ class Wanted:
     username: str | None = None
     password: str | None = None
     pinned_ca: str | None = None
+    no_ca: bool = False
     verify: bool | None = None
     sender: str | None = None
     archive: str | None = None
@@ -52,8 +53,8 @@ class Wanted:
             "password": None if self.password is None else Password(sealer.seal(self.password), sealer),
         }
         changes = {name: value for name, value in changes.items() if value is not None}
-        if self.pinned_ca is not None:
-            changes["pinned_ca"] = self.pinned_ca or None
+        if self.pinned_ca is not None or self.no_ca:
+            changes["pinned_ca"] = self.pinned_ca
         if self.username is not None:
             changes |= (
                 {"username": self.username}

@@ -105,6 +105,7 @@ def add(
     profile = checked(replace(wanted.applied_to(Profile()), is_active=not inactive))
     given = check_password(password_from_stdin()) if password_stdin else None
     password = given or generate_password()
+    desk.make()
     leading_to = people.upstream_id(desk, upstream)
     made = desk.write(
         people.add, people.Newcomer(desk.author, name, profile, hash_password(password), leading_to)

@@ -41,5 +41,5 @@ class Selection:
             sent = select(messages.c.id).where(
                 messages.c.id == deliveries.c.message_id, messages.c.user_id == self.user_id
             )
-            named.append(sent.exists())
+            named.append(sent.correlate(deliveries).exists())  # whatever else the query looks at
         return named

@@ -54,6 +54,11 @@ def warnings(upstream: Upstream) -> tuple[str, ...]:
     if upstream.tls is Tls.NONE:
         what = "mail and password travel" if upstream.username else "mail travels"
         found.append(f"Without TLS, {what} to {upstream.host} readable for everybody on the way.")
+    elif not upstream.verify_tls and upstream.pinned_ca:
+        found.append(
+            f"The name in the certificate of {upstream.host} is not compared: be sure to trust its very own "
+            "certificate, not that of an authority."
+        )
     elif not upstream.verify_tls:
         found.append(
             f"The certificate of {upstream.host} is not verified: anybody on the way can pose as it. "
@@ -112,10 +117,9 @@ def _check_trust(upstream: Upstream) -> None:
             "somebody else is answering. Use the host name that stands in the certificate."
         )
     if upstream.pinned_ca is not None:
-        if not upstream.verify_tls:
-            raise BadUpstream("To trust a given certificate is to verify: --ca and --no-verify contradict.")
         try:
-            ssl.create_default_context(cadata=upstream.pinned_ca)
+            # Not `create_default_context`, which takes an empty text for "trust the system's"
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=upstream.pinned_ca)
         except (ssl.SSLError, ValueError):
             raise BadUpstream("The file given to trust holds no certificate in PEM form.") from None
 

@@ -61,7 +61,7 @@ def test_what_is_no_host_is_refused(host: str) -> None:
         ({"password": PASSWORD}, "a user name is missing"),
         ({"username": "a\nb", "password": PASSWORD}, "control characters"),
         ({"pinned_ca": "-----BEGIN NOTHING-----"}, "no certificate in PEM form"),
-        ({"pinned_ca": "x", "verify_tls": False}, "contradict"),
+        ({"pinned_ca": ""}, "no certificate in PEM form"),
         ({"kind": Kind.SANDBOX}, "no host"),
     ],
 )
@@ -94,7 +94,9 @@ def test_elsewhere_not_verifying_is_allowed_but_said(host: str) -> None:
 
 
 def test_a_pinned_certificate_is_the_better_way_and_needs_no_warning() -> None:
-    assert warnings(checked(replace(SOUND, pinned_ca=certificate()))) == ()
+    pinned = checked(replace(SOUND, pinned_ca=certificate()))
+    assert warnings(pinned) == ()
+    assert "is not compared" in warnings(checked(replace(pinned, verify_tls=False)))[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""The story of a message, as `relay message show` tells it."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine
+
+from relay.db.engine import write_with
+from relay.queue.claim import ClaimOrder, claim_due
+from relay.queue.settle import settle
+from tests.cli.conftest import Run, Take
+from tests.kit.makers import (
+    CONTENT,
+    DEFERRED,
+    DELIVERED,
+    FAILED,
+    make_envelope,
+    make_session,
+    make_settlement,
+)
+
+
+def try_once(engine: Engine, run: Run) -> None:
+    """Deliver what is due: the first recipient gets it, the second must wait, the third does not exist."""
+    route = {"default": 1}
+    with engine.connect() as tx:
+        row = tx.exec_driver_sql("SELECT id FROM routes").scalar_one()
+    route = {row: 1}
+    now = datetime.now(UTC)
+    (claimed,) = write_with(engine, claim_due, ClaimOrder("n/1", now, timedelta(minutes=2), route))
+    replies = (DELIVERED, DEFERRED, FAILED)
+    write_with(
+        engine, settle, make_settlement(claimed, *replies, at=now, retry_at=now + timedelta(minutes=30))
+    )
+
+
+def test_the_whole_story_is_told(run: Run, engine: Engine, take: Take) -> None:
+    envelope = make_envelope(recipients=("bob@example.net", "cid@example.net", "eve@example.net"))
+    session = make_session(user="ann", tls="TLSv1.3 TLS_AES_256_GCM_SHA384")
+    message = take(envelope=envelope, session=session, subject="Tea", header_from="ann@example.com")
+    try_once(engine, run)
+    told = run("message", "show", message).out
+    for word in (
+        "ann@example.com", "Tea", "192.0.2.7", '"laptop.example.com"', "submission", "TLSv1.3",
+        "bob@example.net", "delivered", "250 2.0.0 Taken", "cid@example.net", "open", "451 4.3.0 Not now",
+        "eve@example.net", "failed", "550 5.1.1 No such user", 'by route "default": waiting, next try',
+        "mx.example.net [192.0.2.25]:25", "kept; see --raw",
+    ):  # fmt: skip
+        assert word in told
+    document = run("message", "show", f"{message}-1", "--json").document
+    assert [one["state"] for one in document["recipients"]] == ["delivered", "open", "failed"]
+    (delivery,) = document["deliveries"]
+    assert (delivery["id"], delivery["route"], delivery["state"]) == (f"{message}-1", "default", "waiting")
+    assert [attempt["number"] for attempt in delivery["attempts"]] == [1]
+    assert not document["is_finished"]
+    assert run("queue", "show", message, "--json").document == document
+
+
+def test_the_message_itself_comes_out_as_it_is_sent(run: Run, take: Take) -> None:
+    message = take()
+    assert run("message", "show", message, "--raw").out.encode() == CONTENT
+    assert run("message", "show", message, "--raw", "--json").document["content"] == CONTENT.decode()
+
+
+def test_a_message_that_is_gone_or_never_was_is_said_to_be(run: Run, engine: Engine, take: Take) -> None:
+    message = take()
+    run("queue", "cancel", message, "--yes")
+    answer = run("message", "show", message, "--raw")
+    assert (answer.code, answer.out) == (1, "")
+    assert "no longer kept" in answer.err
+    assert "cancelled by cli:" in run("message", "show", message).out
+    answer = run("message", "show", "01KAK5VE8W5Q4RSE7H2RZQ8T0C")
+    assert answer.code == 1
+    assert "There is no message 01KAK5VE8W5Q4RSE7H2RZQ8T0C" in answer.err
+    assert run("message", "show", "nonsense").code == 2
+
+
+def test_what_strangers_wrote_cannot_move_the_cursor(run: Run, take: Take) -> None:
+    message = take(subject="\x1b[2J[bold]Tea\r\x07[/bold]")
+    told = run("message", "show", message).out
+    assert "\x1b" not in told
+    assert "?[2J[bold]Tea??[/bold]" in told

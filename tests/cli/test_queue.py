@@ -1,0 +1,124 @@
+"""The commands of `relay queue`."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select
+
+from relay.cli.selecting import parse_id
+from relay.db import tables
+from relay.mail.priority import Priority
+from relay.queue import control
+from tests.cli.conftest import Run, Take
+from tests.kit.makers import make_envelope, make_session
+
+LATER = datetime.now(UTC) + timedelta(hours=1)
+
+
+def states(run: Run) -> dict[str, str]:
+    return {line["id"]: line["state"] for line in run("queue", "list", "--json").document}
+
+
+def test_an_empty_queue_says_so(run: Run, engine: Engine) -> None:
+    assert run("queue", "list").out == "Nothing is in the queue.\n"
+    assert run("queue", "list", "--json").document == []
+    assert run("queue", "list", "--state", "held").out == "Nothing in the queue fits.\n"
+
+
+def test_a_line_says_who_to_whom_when_and_why(run: Run, take: Take) -> None:
+    envelope = make_envelope(recipients=("bob@example.net", "cid@example.net"))
+    due, held = take(envelope=envelope, priority=Priority.HIGH), take(hold_reason="sender not granted")
+    heading, *lines = run("queue", "list").out.splitlines()
+    assert heading.split()[:4] == ["id", "state", "prio", "from"]
+    first, second = (line.split() for line in lines)
+    assert first == [f"{due}-1", "due", "2", "ann@example.com", "2", "bob@example.net", "0", "now"]
+    assert second[:2] == [f"{held}-1", "held"]
+    assert lines[1].endswith("sender not granted")
+
+
+def test_the_list_is_narrowed_down_and_cut(run: Run, engine: Engine, take: Take) -> None:
+    run("user", "add", "ann")
+    with engine.connect() as tx:
+        user_id = tx.execute(select(tables.users.c.id)).scalar_one()
+    mine = take(session=make_session(user="ann", user_id=user_id), due_at=LATER)
+    other = take(priority=Priority.VERY_HIGH)
+    listed = [
+        [line["message_id"] for line in run("queue", "list", *narrowed, "--json").document]
+        for narrowed in (
+            ("--user", "ann"), ("--state", "queued"), ("--priority", "1"), ("--state", "leased"),
+            ("--upstream", "sandbox"), ("--limit", "1"),
+        )
+    ]  # fmt: skip
+    assert listed == [[mine], [other], [other], [], [mine, other], [mine]]
+    assert "Only the first 1 are shown" in run("queue", "list", "--limit", "1").out
+
+
+def test_figures_are_shown(run: Run, take: Take) -> None:
+    take()
+    take(hold_reason="x")
+    take(due_at=LATER)
+    assert run("queue", "show", "--json").document == {
+        "queued": 1,
+        "waiting": 1,
+        "leased": 0,
+        "held": 1,
+        "accepted_last_24_hours": 3,
+    }
+    assert "being delivered  0" in run("queue", "show").out
+
+
+def test_mail_is_held_released_retried_and_cancelled_by_its_id(run: Run, take: Take) -> None:
+    first, second = take(), take(due_at=LATER)
+    assert run("queue", "hold", first.lower(), f"{second}-1", "--reason", "wait").out == (
+        "2 deliveries will wait until released.\n"
+    )
+    assert states(run) == {f"{first}-1": "held", f"{second}-1": "held"}
+    assert run("queue", "release", first, second).code == 0
+    assert states(run) == {f"{first}-1": "queued", f"{second}-1": "waiting"}
+    assert run("queue", "retry", second, "--json").document == {"deliveries": 1}
+    assert states(run) == {f"{first}-1": "queued", f"{second}-1": "queued"}
+    assert run("queue", "cancel", second).code == 2
+    assert run("queue", "cancel", second, "--yes").out == "1 delivery cancelled.\n"
+    assert states(run) == {f"{first}-1": "queued"}
+
+
+def test_all_of_it_is_moved_however_much_it_is(run: Run, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "AT_MOST", 2)
+    monkeypatch.setattr("relay.cli.selecting.AT_MOST", 2)
+    for _ in range(5):
+        take()
+    assert run("queue", "hold", "--all", "--json").document == {"deliveries": 5}
+    assert run("queue", "cancel", "--state", "held", "--yes", "--json").document == {"deliveries": 5}
+
+
+def test_nothing_to_do_is_said_and_is_no_success(run: Run, take: Take) -> None:
+    message = take()
+    answer = run("queue", "retry", message)
+    assert (answer.code, answer.out) == (1, 'Nothing of that waits for a retry; see "relay queue list".\n')
+    assert run("queue", "release", "--all").code == 1
+
+
+@pytest.mark.parametrize("verb", ["retry", "hold", "release", "cancel"])
+def test_which_mail_is_meant_must_be_said(run: Run, engine: Engine, verb: str) -> None:
+    answer = run("queue", verb)
+    assert answer.code == 2
+    assert "Say which mail" in answer.err
+    answer = run("queue", verb, "nonsense", "--json")
+    assert answer.code == 2
+    assert '"nonsense" is no id' in answer.error["error"]
+    assert run("queue", verb, "--user", "nobody", *(["--yes"] if verb == "cancel" else [])).code == 1
+
+
+def test_what_was_done_to_the_queue_is_audited(run: Run, engine: Engine, take: Take) -> None:
+    message = take()
+    run("queue", "hold", message)
+    with engine.connect() as tx:
+        last = tx.execute(select(tables.audit).where(tables.audit.c.action == "queue.hold")).one()
+    assert (last.subject, json.loads(last.detail)) == (message, {"deliveries": 1})
+
+
+def test_ids_are_read_in_either_case_with_or_without_a_part() -> None:
+    message = "01KAK5VE8W5Q4RSE7H2RZQ8T0C"
+    assert parse_id(message.lower()) == (message, None)
+    assert parse_id(f" {message}-12 ") == (message, 12)

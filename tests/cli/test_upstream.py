@@ -1,0 +1,169 @@
+"""The commands of `relay upstream`, but for testing one."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from sqlalchemy import Engine, select
+
+from relay.cli import upstream
+from relay.db import tables
+from relay.routing.upstreams import Tls
+from relay.sealing import load_or_make
+from tests.cli.conftest import Run
+
+PROVIDER = ("upstream", "add", "provider", "--host", "smtp.example.com", "--no-test")
+
+
+def test_the_first_upstream_is_the_default_and_another_can_be_made_so(run: Run) -> None:
+    assert run("upstream", "add", "sandbox", "--kind", "sandbox", "--json").document["routes"] == ["default"]
+    assert run(*PROVIDER, "--json").document["routes"] == []
+    assert run("upstream", "edit", "provider", "--default", "--json").document["routes"] == ["default"]
+    assert run("upstream", "show", "sandbox", "--json").document["routes"] == []
+
+
+def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
+    run: Run, engine: Engine, data_dir: Path
+) -> None:
+    answer = run(
+        *PROVIDER, "--tls", "implicit", "--username", "relay", "--password-stdin",
+        "--sender", "relay@example.com", "--archive", "archive@example.com", "--timeout", "20",
+        "--concurrency", "3", "--json",
+        typed="a secret\n",
+    )  # fmt: skip
+    shown = {name: value for name, value in answer.document.items() if name not in {"id", "created_at"}}
+    assert shown == {
+        "name": "provider",
+        "kind": "smtp",
+        "host": "smtp.example.com",
+        "port": 465,
+        "tls": "implicit",
+        "verify_tls": True,
+        "username": "relay",
+        "has_password": True,
+        "has_pinned_ca": False,
+        "sender_address": "relay@example.com",
+        "archive_address": "archive@example.com",
+        "timeout": 20.0,
+        "concurrency": 3,
+        "is_enabled": True,
+        "routes": ["default"],
+        "last_check_at": None,
+        "last_check": None,
+        "last_check_detail": None,
+        "last_connected_at": None,
+        "last_success_at": None,
+    }
+    with engine.connect() as tx:
+        sealed = tx.execute(select(tables.upstreams.c.password_sealed)).scalar_one()
+    assert b"a secret" not in sealed
+    assert load_or_make(data_dir / "secret.key").unseal(sealed) == "a secret"
+    assert "a secret" not in run("upstream", "show", "provider").out
+
+
+@pytest.mark.parametrize(
+    ("options", "port", "tls"),
+    [
+        ((), 587, "starttls"),
+        (("--port", "465"), 465, "implicit"),
+        (("--port", "2525"), 2525, "starttls"),
+        (("--tls", "implicit"), 465, "implicit"),
+        (("--port", "465", "--tls", "starttls"), 465, "starttls"),
+    ],
+)
+def test_port_and_tls_follow_each_other(run: Run, options: tuple[str, ...], port: int, tls: str) -> None:
+    made = run(*PROVIDER, *options, "--json").document
+    assert (made["port"], made["tls"]) == (port, tls)
+
+
+def test_what_is_not_mentioned_is_left_as_it_is_and_none_takes_away(run: Run) -> None:
+    run(*PROVIDER, "--username", "relay", "--archive", "a@example.com", typed="secret\n")
+    changed = run("upstream", "edit", "provider", "--archive", "none", "--json").document
+    assert (changed["archive_address"], changed["username"], changed["has_password"]) == (None, "relay", True)
+    changed = run("upstream", "edit", "provider", "--username", "none", "--json").document
+    assert (changed["username"], changed["has_password"]) == (None, False)
+
+
+def test_what_is_doubtful_is_said(run: Run) -> None:
+    assert "Port 25 is often blocked" in run(*PROVIDER, "--port", "25").err
+    assert "is not verified" in run("upstream", "edit", "provider", "--no-verify").err
+    assert "not verified" in run("upstream", "show", "provider").out
+    assert run("upstream", "edit", "provider", "--verify", "--port", "587").err == ""
+
+
+def test_an_upstream_is_switched_off_and_on(run: Run) -> None:
+    run("upstream", "add", "sandbox", "--kind", "sandbox")
+    assert "its mail waits" in run("upstream", "disable", "sandbox").out
+    assert run("upstream", "enable", "sandbox", "--json").document == {"name": "sandbox", "is_enabled": True}
+
+
+def test_an_upstream_that_routes_lead_to_is_deleted_only_by_force(run: Run) -> None:
+    run("upstream", "add", "sandbox", "--kind", "sandbox")
+    assert run("upstream", "delete", "sandbox").code == 2
+    answer = run("upstream", "delete", "sandbox", "--yes")
+    assert answer.code == 1
+    assert 'The route leads to "sandbox": "default"' in answer.err
+    assert run("upstream", "delete", "sandbox", "--yes", "--force").code == 0
+    assert run("upstream", "list").out == 'There are no upstreams yet: "relay upstream add".\n'
+
+
+def test_a_list_for_readers_says_how_each_fares(run: Run) -> None:
+    run(*PROVIDER)
+    heading, line = run("upstream", "list").out.splitlines()
+    assert heading.startswith("name")
+    assert "smtp.example.com:587" in line
+    assert "not done" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("show", "nothing"), 1, 'There is no upstream "nothing"'),
+        (("edit", "sandbx", "--timeout", "5"), 1, 'Did you mean "sandbox"?'),
+        (("edit", "sandbox"), 2, "Say what to change"),
+        (("enable", "nothing"), 1, "There is no upstream"),
+        (("test", "nothing"), 1, "There is no upstream"),
+        (("delete", "nothing", "--yes"), 1, "There is no upstream"),
+        (("add", "sandbox", "--kind", "sandbox"), 73, 'There is an upstream "sandbox" already.'),
+        (("add", "two words", "--kind", "sandbox"), 65, "letters, digits"),
+        (("add", "x", "--no-test"), 65, "needs a host"),
+        (("add", "x", "--host", "not a host", "--no-test"), 65, "is neither a host name nor"),
+        (("add", "x", "--host", "a.example", "--port", "70000"), 2, "less than or equal to 65535"),
+        (("add", "x", "--host", "a.example", "--username", "u", "--no-test"), 65, "no password on"),
+        (("add", "x", "--host", "a.example", "--sender", "x", "--no-test"), 2, '"x" is no e-mail address'),
+        (("add", "x", "--host", "a.example", "--ca", "nowhere.pem"), 2, "nowhere.pem"),
+        (("add", "x", "--host", "a.example", "--ca", "empty.pem", "--no-test"), 65, "no certificate in PEM"),
+        (("add", "x", "--host", "a.example", "--timeout", "0", "--no-test"), 65, "1 to 600 seconds"),
+        (
+            ("add", "x", "--host", "smtp.gmail.com", "--no-verify", "--no-test"),
+            65,
+            "stands in the certificate",
+        ),
+        (("add", "x", "--kind", "pigeon"), 2, "is not one of 'smtp', 'sandbox'"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    run("upstream", "add", "sandbox", "--kind", "sandbox")
+    answer = run("upstream", *arguments)
+    assert (answer.code, answer.out) == (code, "")
+    assert said in answer.err
+    assert len(run("upstream", "list", "--json").document) == 1
+
+
+def test_a_key_file_that_holds_no_key_is_named(run: Run, data_dir: Path) -> None:
+    (data_dir / "secret.key").write_text("this is not a key\n")
+    answer = run("upstream", "add", "sandbox", "--kind", "sandbox")
+    assert answer.code == 78
+    assert f"{data_dir / 'secret.key'}" in answer.err
+
+
+def test_the_key_file_is_made_for_its_owner_only(run: Run, nothing: Path) -> None:
+    run("upstream", "add", "sandbox", "--kind", "sandbox")
+    assert (nothing / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_choices_on_the_line_are_those_of_routing() -> None:
+    assert set(get_args(get_args(get_args(upstream.Tls)[0])[0])) == {each.value for each in Tls}
