@@ -199,8 +199,8 @@ def _returned(envelope: Envelope, content: bytes) -> tuple[Entity, bool]:
     wants_all = (envelope.ret or "").upper() == "FULL"
     if wants_all and len(content) <= MAX_RETURNED_OCTETS and is_seven_bit(content):
         return entity("message/rfc822", content, description="Your message"), True
-    end = content.find(b"\r\n\r\n")
-    header = content if end < 0 else content[: end + 2]
+    end = -2 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n")
+    header = content if end == -1 else content[: end + 2]
     if len(header) > MAX_RETURNED_HEADER_OCTETS:
         header = header[: header.rfind(b"\r\n", 0, MAX_RETURNED_HEADER_OCTETS) + 2]
     kind = "text/rfc822-headers" if header.isascii() else "message/global-headers"
