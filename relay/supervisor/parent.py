@@ -4,7 +4,7 @@ Single-threaded and without an event loop, because it forks.  It carries no mail
 nothing in it to break.
 
     SIGTERM, SIGINT   stop in order; once more: at once
-    SIGHUP            read the certificate anew
+    SIGHUP            read the certificate anew; but stop in order if the terminal we talked to was closed
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from relay import log
 from relay.supervisor.children import Child, Word
 from relay.supervisor.sd_notify import sd_notify
 
+_STANDARD_ERROR = 2
 _KILL_MARGIN = 5.0  # seconds beyond the grace that a child gets to close what it has open
 
 
@@ -38,6 +39,7 @@ class Parent:
         self._deadline: float | None = None  # when what still lives is killed; None: nobody stops
         self._was_killed = False
         self._told: tuple[int | None, Word] | None = None  # which admin process knows what
+        self._had_terminal = os.isatty(_STANDARD_ERROR)
         self._signals = _signals()
 
     def run(self, when_ready: Callable[[], None]) -> int:
@@ -113,14 +115,20 @@ class Parent:
         return None if first is None else max(0.0, (first - time.monotonic()) * 1000)
 
     def _obey(self, number: signal.Signals) -> None:
-        if number is signal.SIGHUP:
-            for relay in self._relays:
-                relay.say(Word.RENEW_CERTIFICATE)
-        elif number in {signal.SIGTERM, signal.SIGINT}:
-            if self._deadline is None:
+        match number:
+            case signal.SIGCHLD:
+                pass  # it only had to wake us
+            case signal.SIGHUP if not self._is_terminal_gone():
+                for relay in self._relays:
+                    relay.say(Word.RENEW_CERTIFICATE)
+            case _ if self._deadline is None:
                 self._stop(number.name)
-            else:
+            case signal.SIGTERM | signal.SIGINT:
                 self._kill(f"a second {number.name}")
+
+    def _is_terminal_gone(self) -> bool:
+        """Whether SIGHUP means what it meant at first: whoever sat at our terminal has closed it."""
+        return self._had_terminal and not os.isatty(_STANDARD_ERROR)
 
     def _stop(self, why: str) -> None:
         log.stopping(process="supervisor", step=f"stop in order, for {why}")

@@ -50,17 +50,16 @@ class Node:
         self._process: subprocess.Popen[str] | None = None
         self._words = directory / "stderr"
 
-    def start(self, *options: str, env: Mapping[str, str] | None = None) -> None:
-        """Start it and come back at once."""
+    def start(self, *options: str, stderr: int | None = None) -> None:
+        """Start it and come back at once; what it says to a human goes to the file *stderr*, or is kept."""
         self.events.clear()
         self._has_fallen_silent = False
         with self._words.open("w") as words:
             self._process = subprocess.Popen(
                 [*SERVE, "--config", str(self.config), *options],
                 cwd=ROOT,
-                env={**os.environ, **(env or {})},
                 stdout=subprocess.PIPE,
-                stderr=words,
+                stderr=words if stderr is None else stderr,
                 text=True,
                 start_new_session=True,
             )

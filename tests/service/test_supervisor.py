@@ -325,6 +325,15 @@ def test_it_can_be_stopped_while_it_starts(node: Node) -> None:
         assert node.stop() == 0
 
 
+def test_it_does_not_outlive_the_terminal_it_was_started_at(node: Node) -> None:
+    ours, theirs = os.openpty()
+    node.start(stderr=theirs)
+    os.close(theirs)
+    node.wait_for("started", process="supervisor")
+    os.close(ours)
+    assert node.stop(signal.SIGHUP) == 0
+
+
 def test_while_a_message_arrives_the_stop_waits_and_the_balancer_is_told(node: Node) -> None:
     node.start_and_wait()
     with client_in_data(node) as client:
