@@ -12,11 +12,12 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 _RANDOM_BITS = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def ulid(now: datetime, randomness: int) -> str:
     """Write *now* (to the millisecond) and 80 bits of *randomness* as a ULID."""
-    number = int(now.timestamp() * 1000) << _RANDOM_BITS | randomness
+    number = (now - _EPOCH) // _MILLISECOND << _RANDOM_BITS | randomness
     return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 

@@ -1,0 +1,50 @@
+"""Ids: unique, and in the order of their making."""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.ids import id_source, moment_of, ulid
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+moments = st.datetimes(
+    datetime(1970, 1, 1),
+    datetime(9999, 1, 1),
+    timezones=st.just(UTC),  # noqa: DTZ001  given just here
+)
+steps = st.lists(st.timedeltas(timedelta(seconds=-2), timedelta(seconds=2)), max_size=50)
+
+
+def test_a_ulid_is_written_as_its_specification_says() -> None:
+    assert ulid(datetime.fromtimestamp(1469922850.259, UTC), 0) == "01ARZ3NDEK" + "0" * 16
+    assert ulid(datetime(1970, 1, 1, tzinfo=UTC), (1 << 80) - 1) == "0" * 10 + "Z" * 16
+
+
+@given(moments, st.integers(0, (1 << 80) - 1))
+def test_an_id_tells_when_it_was_made(moment: datetime, randomness: int) -> None:
+    made = ulid(moment, randomness)
+    assert len(made) == 26
+    assert moment_of(made) == moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@pytest.mark.parametrize("text", ["", "01ARZ3NDEK", "x" * 26, "U" * 26, "01ARZ3NDEK" + "0" * 17])
+def test_what_is_no_id_tells_nothing(text: str) -> None:
+    with pytest.raises(ValueError):
+        moment_of(text)
+
+
+@given(steps, st.integers())
+def test_ids_rise_whatever_the_clock_does(steps: list[timedelta], seed: int) -> None:
+    new_id, now, made = id_source(Random(seed)), NOON, []
+    for step in steps:
+        now += step
+        made.append(new_id(now))
+    assert made == sorted(set(made))
+
+
+def test_two_processes_make_different_ids() -> None:
+    one, other = id_source(), id_source()
+    assert not {one(NOON) for _ in range(1000)} & {other(NOON) for _ in range(1000)}
