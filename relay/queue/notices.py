@@ -24,6 +24,8 @@ class Told:
     at: datetime
 
 
+_KEY_LENGTH = 512  # of the column
+
 _INSERT = Batch(insert(notices))
 _UNTOLD = (
     select(notices)
@@ -45,7 +47,7 @@ def note(tx: Connection, items: Sequence[Notice]) -> list[bool]:
 
     Exact also where several processes note the same thing at once.
     """
-    kept = [item.key is None or _comes_again(tx, item) for item in items]
+    kept = [item.key is None or _comes_again(tx, item.key, item) for item in items]
     _INSERT.run(tx, [_row(item) for item, is_kept in zip(items, kept, strict=True) if is_kept])
     return kept
 
@@ -60,10 +62,10 @@ def _row(item: Notice) -> dict[str, object]:
     }
 
 
-def _comes_again(tx: Connection, item: Notice) -> bool:
-    """Whether the last notice with this key is long enough ago; if so, this is now the last."""
+def _comes_again(tx: Connection, key: str, item: Notice) -> bool:
+    """Whether the last notice with this *key* is long enough ago; if so, *item* is now the last."""
     now = moment_of(item.id)
-    statement = insert_for(tx, notice_keys).values(key=item.key, last_at=now)
+    statement = insert_for(tx, notice_keys).values(key=key[:_KEY_LENGTH], last_at=now)
     claimed = statement.on_conflict_do_update(
         index_elements=[notice_keys.c.key],
         set_={"last_at": now},

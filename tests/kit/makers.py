@@ -109,7 +109,8 @@ def make_notice(
     at: datetime = NOON, *, key: str | None = None, interval: timedelta = timedelta(hours=1), **facts: str
 ) -> Notice:
     """A notice noted at *at*, once an *interval* if it has a *key*."""
-    return Notice(new_id(at), "sender-mismatch", None, facts, key=key, interval=interval)
+    its_id = id_source()(at)  # of a source of its own, for ids of one source never go back in time
+    return Notice(its_id, "sender-mismatch", None, facts, key=key, interval=interval)
 
 
 def without_content(claimed: Claimed) -> Claimed:
