@@ -217,7 +217,7 @@ def _priority(profile: Profile) -> str:
 
 
 def _sent(usage: Usage) -> str:
-    return f"{usage.messages} messages, {usage.recipients} recipients, {size(usage.octets)}"
+    return f"messages: {usage.messages}, recipients: {usage.recipients}, {size(usage.octets)}"
 
 
 def _text(value: object | None) -> str | None:

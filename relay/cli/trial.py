@@ -46,6 +46,8 @@ class Door:
 
 def letter_of(account: Account, to: str, sender: str | None, now: datetime) -> EmailMessage:
     """A short message from *sender*, or from one whom the user may send as."""
+    if not account.profile.is_active:
+        raise Failed(f'"{account.name}" may not log in: "relay user enable {account.name}" first.')
     letter = EmailMessage()
     letter["From"] = sender or _one_granted(account)
     letter["To"] = to

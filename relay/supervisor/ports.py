@@ -10,7 +10,7 @@ import errno
 import resource
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -51,14 +51,17 @@ def open_ports(config: Config) -> Ports:
     _allow_many_open_files()
     taken: dict[tuple[str, int], str] = {}
     listeners: dict[str, tuple[socket.socket, ...]] = {}
-    for listener in config.listeners:
-        if listener.name in listeners:
-            raise CannotStart(f'Two listeners are called "{listener.name}".', BAD_CONFIG)
-        listeners[listener.name] = tuple(
-            _open(listener.address, port, f'listener "{listener.name}"', taken)
-            for port in listener.port_numbers()
-        )
-    return Ports(listeners, _open(*config.admin.address, "admin.listen", taken))
+    with ExitStack() as opened:  # if one cannot be had, the others are let go
+        for listener in config.listeners:
+            if listener.name in listeners:
+                raise CannotStart(f'Two listeners are called "{listener.name}".', BAD_CONFIG)
+            listeners[listener.name] = tuple(
+                opened.enter_context(_open(listener.address, port, f'listener "{listener.name}"', taken))
+                for port in listener.port_numbers()
+            )
+        admin = opened.enter_context(_open(*config.admin.address, "admin.listen", taken))
+        opened.pop_all()
+    return Ports(listeners, admin)
 
 
 def _open(address: str, port: int, purpose: str, taken: dict[tuple[str, int], str]) -> socket.socket:
