@@ -110,13 +110,13 @@ class _Reader:
         self.gap()
         before = len(self.comments)
         words = self.words()
-        if self.next == "<":
-            name, address = "".join(map(_unquoted, words)), self.angle_address()
-        else:
+        if self.next != "<":
             name, address = "", self.address(words, before)
-        self.gap()
-        if words[:1] == ["."] and name:
+        elif words[:1] == ["."]:
             raise BadMailbox("its name begins with a dot")
+        else:
+            name, address = "".join(map(_unquoted, words)), self.angle_address()
+        self.gap()
         return Mailbox(_shown(name, self.comments, address), address)
 
     def words(self) -> list[str]:

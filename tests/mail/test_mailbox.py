@@ -131,6 +131,11 @@ def test_understood(value: bytes, name: str, address: str) -> None:
     assert (mailbox.name, str(mailbox.address)) == (name, address)
 
 
+@pytest.mark.parametrize("value", [form[0] for form in LEGAL], ids=repr)
+def test_the_short_way_for_plain_forms_reads_what_the_long_way_reads(value: bytes) -> None:
+    assert parse_mailbox(value + b" ()") == parse_mailbox(value)
+
+
 def test_a_list_is_read_in_its_order() -> None:
     found = parse_mailbox_list(
         b'Ann <ann@example.com>, bob@example.net (Bob),\t"Carol, C." <carol@example.org>'

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from relay.mail.address import Address
 from relay.policy import Stage, decide
 from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Mismatch, Reject, Rewrite, SenderMismatch
-from tests.mail.test_mailbox_tricks import TRICKS
+from tests.mail.tricks import TRICKS
 from tests.policy.makers import submission
 
 FOREIGN = SenderMismatch("boss@bank.example")
@@ -123,6 +123,9 @@ class TestTheHeader:
         assert isinstance(decision, Reject)
         assert str(decision.reply) == f"550 5.7.1 {text}"
         assert decision.notices == ()
+
+    def test_without_a_header_there_is_no_from(self) -> None:
+        assert isinstance(decide(Stage.DATA, submission()), Reject)
 
     @pytest.mark.parametrize("mismatch", Mismatch)
     def test_no_trick_in_from_passes(self, mismatch: Mismatch) -> None:

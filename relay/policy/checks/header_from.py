@@ -25,10 +25,7 @@ def header_from_is_granted(submission: Submission) -> Decision:
     free.  What is not wholly understood is refused whatever the account says about foreign senders:
     nobody knows whose it is.
     """
-    header = submission.header
-    if header is None:
-        return ACCEPT
-    senders = _senders(header)
+    senders = _senders(submission.header)
     if isinstance(senders, Reply):
         return Reject(senders, _RULE)
     allow = submission.user.grants.allow
@@ -36,9 +33,9 @@ def header_from_is_granted(submission: Submission) -> Decision:
     return on_mismatch(submission, foreign, _RULE) if foreign else ACCEPT
 
 
-def _senders(header: Header) -> list[Address] | Reply:
+def _senders(header: Header | None) -> list[Address] | Reply:
     """All that the header names as senders, From first; or why it cannot be said."""
-    if header.first("from") is None:
+    if header is None or header.first("from") is None:
         return NO_FROM
     senders: list[Address] = []
     for name in ("From", "Sender", "Resent-From", "Resent-Sender"):
