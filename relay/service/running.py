@@ -16,6 +16,7 @@ from relay.routing import routes
 from relay.service import upkeep
 from relay.service.house import House, Post, build
 from relay.service.keep_alive import keep_alive
+from relay.submission.recheck import recheck
 
 
 async def run_relay(
@@ -77,6 +78,8 @@ def _read_anew(house: House) -> dict[Subject, Callable[[], Awaitable[None]]]:
 
     async def forget_accounts() -> None:
         house.verifier.forget()
+        await house.door.accounts_changed()
+        await recheck(house.door)
 
     return {
         Subject.SETTINGS: read_settings,
