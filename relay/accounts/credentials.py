@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select, updat
 from relay.accounts.profile import BadAccount, fold_name, limits_from_text
 from relay.accounts.users import DEFAULT_CREDENTIAL, find
 from relay.db.audit import Author, record
+from relay.db.batch import Batch
 from relay.db.revision import Subject, bump
 from relay.db.tables import credentials, grants, users
 from relay.mail.address import Address
@@ -97,12 +98,12 @@ _SECRETS = select(credentials.c.id, credentials.c.password_hash).where(
     credentials.c.user_id == bindparam("user_id"),
     or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > bindparam("now")),
 )
-_REHASH = (
+_REHASH = Batch(
     update(credentials)
     .where(credentials.c.id == bindparam("of"), credentials.c.password_hash == bindparam("old"))
     .values(password_hash=bindparam("new"))
 )
-_NOTE_USE = (
+_NOTE_USE = Batch(
     update(credentials)
     .where(
         credentials.c.id == bindparam("of"),
@@ -174,7 +175,7 @@ def take_back(tx: Connection, items: Sequence[Return]) -> list[None]:
 def rehash(tx: Connection, items: Sequence[Rehash]) -> list[None]:
     """Store passwords under today's parameters."""
     rows = [{"of": item.credential_id, "old": item.old_hash, "new": item.new_hash} for item in items]
-    tx.execute(_REHASH, rows)
+    _REHASH.run(tx, rows)
     return [None] * len(items)
 
 
@@ -191,7 +192,7 @@ def record_use(tx: Connection, items: Sequence[Use]) -> list[None]:
         }
         for _, use in sorted(latest.items())
     ]
-    tx.execute(_NOTE_USE, rows)
+    _NOTE_USE.run(tx, rows)
     return [None] * len(items)
 
 

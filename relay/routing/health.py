@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from relay.db.batch import Batch
 from relay.db.tables import upstreams
 
 
@@ -52,12 +53,15 @@ class Health:
 
 
 _OF = upstreams.c.id == bindparam("of")
-_CHECKED = update(upstreams).where(_OF)
-_CHECKED = _CHECKED.values(
-    last_check_at=bindparam("at"), last_check=bindparam("result"), last_check_detail=bindparam("detail")
+_CHECKED = Batch(
+    update(upstreams)
+    .where(_OF)
+    .values(
+        last_check_at=bindparam("at"), last_check=bindparam("result"), last_check_detail=bindparam("detail")
+    )
 )
-_CONNECTED = update(upstreams).where(_OF).values(last_connected_at=bindparam("at"))
-_SUCCEEDED = update(upstreams).where(_OF).values(last_success_at=bindparam("at"))
+_CONNECTED = Batch(update(upstreams).where(_OF).values(last_connected_at=bindparam("at")))
+_SUCCEEDED = Batch(update(upstreams).where(_OF).values(last_success_at=bindparam("at")))
 
 
 def record_check(tx: Connection, items: Sequence[Check]) -> list[None]:
@@ -67,19 +71,19 @@ def record_check(tx: Connection, items: Sequence[Check]) -> list[None]:
         {"of": check.upstream_id, "at": check.at, "result": check.result.value, "detail": check.detail}
         for _, check in sorted(latest.items())
     ]
-    tx.execute(_CHECKED, rows)
+    _CHECKED.run(tx, rows)
     return [None] * len(items)
 
 
 def record_connected(tx: Connection, items: Sequence[Sign]) -> list[None]:
     """Keep when upstreams were last connected to."""
-    tx.execute(_CONNECTED, _latest(items))
+    _CONNECTED.run(tx, _latest(items))
     return [None] * len(items)
 
 
 def record_success(tx: Connection, items: Sequence[Sign]) -> list[None]:
     """Keep when upstreams last took a message."""
-    tx.execute(_SUCCEEDED, _latest(items))
+    _SUCCEEDED.run(tx, _latest(items))
     return [None] * len(items)
 
 
