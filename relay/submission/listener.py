@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relay import log
+from relay.accounts.credentials import load_login
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
 from relay.config import Listener, TlsMode
@@ -122,6 +123,26 @@ class Door:
             if not self._by_address[facts.peer_address]:
                 del self._by_address[facts.peer_address]
             log.session_closed(session=facts.id, reason=reason)
+
+    async def accounts_changed(self) -> None:
+        """Look again at everybody who is logged in: who may stay goes by what is granted now.
+
+        A user who is not active any more, or whose credential is gone, is sent away.
+        """
+        office = self.office
+        by_name = defaultdict[str, list[Server]](list)
+        for server in self._inside:
+            if (user := server.session.user) is not None:
+                by_name[user.name].append(server)
+        for name, servers in by_name.items():
+            login = await office.db.read(load_login, name, office.clock.now())
+            good = {s.credential_id for s in login.secrets} if login and login.is_active else set()
+            for server in servers:
+                known = server.session.user
+                if login is not None and known is not None and known.credential_id in good:
+                    server.session.user = replace(login.user, credential_id=known.credential_id)
+                else:
+                    server.turn_away(replies.LOGGED_OUT)
 
     @property
     def sessions(self) -> Sequence[Server]:

@@ -78,6 +78,7 @@ class Server(SMTP):
         self.ran_out_of_memory = False
         self._framer = Framer()
         self._task: asyncio.Task[None] | None = None
+        self._parting: Reply | None = None  # to be said once what is being waited for is done
         self._is_closing = False
         self._has_ended = False
 
@@ -304,6 +305,8 @@ class Server(SMTP):
             self._our_fault(fault)
         finally:
             self._task = None
+        if self._parting is not None:
+            self.say_goodbye(self._parting)
         if self._has_ended:
             self._is_closing = True
         self.wire.resume()
@@ -348,9 +351,10 @@ class Server(SMTP):
 
     def turn_away(self, reply: Reply) -> None:
         """End the session with *reply*, which is the answer to no command."""
-        if self._task is not None and reply is replies.IDLE_TOO_LONG:
-            return  # it waits for us
-        if self.wire.is_ready:
+        if self._task is not None:
+            if reply is not replies.IDLE_TOO_LONG:  # it is we who take long
+                self._parting = reply
+        elif self.wire.is_ready:
             self.say_goodbye(reply)
             self._flush()
         else:
