@@ -92,6 +92,17 @@ def test_all_of_it_is_moved_however_much_it_is(run: Run, take: Take, monkeypatch
     assert run("queue", "cancel", "--state", "held", "--yes", "--json").document == {"deliveries": 5}
 
 
+def test_mail_of_a_deleted_user_with_an_upstream_of_its_own_still_has_a_way(
+    run: Run, engine: Engine, take: Take
+) -> None:
+    run("user", "add", "ann", "--upstream", "sandbox")
+    with engine.connect() as tx:
+        own = tx.execute(select(tables.routes.c.id).where(tables.routes.c.name == "user:ann")).scalar_one()
+    message = take(route_id=own)
+    run("user", "delete", "ann", "--yes")
+    assert run("message", "show", message, "--json").document["deliveries"][0]["route"] == "default"
+
+
 def test_nothing_to_do_is_said_and_is_no_success(run: Run, take: Take) -> None:
     message = take()
     answer = run("queue", "retry", message)
