@@ -68,5 +68,6 @@ class Exchange:
             )
             return replies.BAD_CREDENTIALS
         server.log_in(user)
+        server.door.note_login(server.session.facts)
         log.authenticated(session=facts.id, user=user.name, mechanism=self.mechanism)
         return replies.AUTHENTICATED

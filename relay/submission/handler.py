@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay import log
 from relay.clock import Clock
@@ -58,7 +58,7 @@ class Handler:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._limits = (office.settings.value, _limits_of(office.settings.value))
-        self._telling: set[asyncio.Future[bool]] = set()
+        self._aside: set[asyncio.Future[Any]] = set()
 
     def limits(self) -> Limits:
         """The server's own limits, as the settings are now."""
@@ -168,15 +168,19 @@ class Handler:
     def _tell(self, notices: list[Notice]) -> None:
         """Write the notices of a refusal; the client's answer does not wait for that."""
         for notice in notices:
-            written = self._office.db.write(note, notice)
-            self._telling.add(written)
-            written.add_done_callback(self._told)
+            self.write_aside(note, notice)
         notices.clear()
 
-    def _told(self, written: asyncio.Future[bool]) -> None:
-        self._telling.discard(written)
+    def write_aside(self, function: Callable[..., Any], item: object) -> None:
+        """Write what no answer waits for; what cannot be written is logged."""
+        written: asyncio.Future[Any] = self._office.db.write(function, item)
+        self._aside.add(written)
+        written.add_done_callback(self._written_aside)
+
+    def _written_aside(self, written: asyncio.Future[Any]) -> None:
+        self._aside.discard(written)
         if not written.cancelled() and (fault := written.exception()) is not None:
-            log.fault("notice", fault)
+            log.fault("aside", fault)
 
     # --- do it ----------------------------------------------------------------------------------
 

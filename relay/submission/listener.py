@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from relay import log
-from relay.accounts.credentials import load_login
+from relay.accounts.credentials import RecentUses, Use, load_login, record_use
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
 from relay.config import Listener, TlsMode
 from relay.mail.reply import Reply
+from relay.mail.session import Session
 from relay.policy.submission import Limits
 from relay.submission import replies
 from relay.submission.handler import Handler, Office
@@ -60,6 +61,7 @@ class Door:
         self._servers: list[asyncio.Server] = []
         self._inside: set[Server] = set()
         self._by_address: Counter[str] = Counter()
+        self._uses = RecentUses()
         self._is_closing = False
 
     # --- opening and closing ----------------------------------------------------------------
@@ -123,6 +125,14 @@ class Door:
             if not self._by_address[facts.peer_address]:
                 del self._by_address[facts.peer_address]
             log.session_closed(session=facts.id, reason=reason)
+
+    def note_login(self, facts: Session) -> None:
+        """Keep when and from where a credential was last used; the client does not wait for that."""
+        now = self.office.clock.now()
+        credential_id = facts.credential_id
+        if credential_id is not None and self._uses.is_due(credential_id, now):
+            use = Use(credential_id, now, facts.peer_address, facts.helo)
+            self.handler.write_aside(record_use, use)
 
     async def accounts_changed(self) -> None:
         """Look again at everybody who is logged in: who may stay goes by what is granted now.
