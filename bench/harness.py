@@ -38,7 +38,7 @@ class Scenario:
 
 USER = "u%04d@bench.test"
 CREDENTIALS = (
-    *("--auth", "plain", "--user", USER, "--password", "pw%04d"),
+    *("--auth", "plain", "--user", USER, "--password", "secret%04d"),
     *("--from", USER, "--user-count", str(USERS)),
 )
 SECURE = ("--starttls", *CREDENTIALS)

@@ -18,7 +18,7 @@ if [ ! -s "$work/ec.pem" ]; then
 fi
 
 if [ ! -s "$work/users.txt" ]; then
-  for i in $(seq 0 999); do printf 'u%04d@bench.test pw%04d\n' "$i" "$i"; done > "$work/users.txt"
+  for i in $(seq 0 999); do printf 'u%04d@bench.test secret%04d\n' "$i" "$i"; done > "$work/users.txt"
 fi
 
 # Postfix: who may send as whom, and the passwords.

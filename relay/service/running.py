@@ -78,7 +78,6 @@ def _read_anew(house: House) -> dict[Subject, Callable[[], Awaitable[None]]]:
 
     async def forget_accounts() -> None:
         house.verifier.forget()
-        await house.door.accounts_changed()
         await recheck(house.door)
 
     return {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from relay import log
-from relay.accounts.credentials import RecentUses, Use, load_login, record_use
+from relay.accounts.credentials import RecentUses, Use, record_use
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
 from relay.config import Listener, TlsMode
@@ -133,26 +133,6 @@ class Door:
         if credential_id is not None and self._uses.is_due(credential_id, now):
             use = Use(credential_id, now, facts.peer_address, facts.helo)
             self.handler.write_aside(record_use, use)
-
-    async def accounts_changed(self) -> None:
-        """Look again at everybody who is logged in: who may stay goes by what is granted now.
-
-        A user who is not active any more, or whose credential is gone, is sent away.
-        """
-        office = self.office
-        by_name = defaultdict[str, list[Server]](list)
-        for server in self._inside:
-            if (user := server.session.user) is not None:
-                by_name[user.name].append(server)
-        for name, servers in by_name.items():
-            login = await office.db.read(load_login, name, office.clock.now())
-            good = {s.credential_id for s in login.secrets} if login and login.is_active else set()
-            for server in servers:
-                known = server.session.user
-                if login is not None and known is not None and known.credential_id in good:
-                    server.session.user = replace(login.user, credential_id=known.credential_id)
-                else:
-                    server.turn_away(replies.LOGGED_OUT)
 
     @property
     def sessions(self) -> Sequence[Server]:

@@ -58,7 +58,6 @@ AUTH_UNAVAILABLE = Reply(454, "7.0", "Authentication is not possible for the mom
 # Our own trouble: always 4xx (law 5)
 SHUTTING_DOWN = Reply(421, "3.2", "Shutting down; try again in a moment")
 LOGIN_IS_OVER = Reply(421, "7.0", "Your login is not valid any more")
-LOGGED_OUT = Reply(421, "7.0", "This login is not valid any more")
 IDLE_TOO_LONG = Reply(421, "4.2", "Idle for too long")
 TOO_MANY_CONNECTIONS = Reply(421, "7.0", "Too many connections; try again later")
 TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")

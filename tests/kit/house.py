@@ -89,12 +89,6 @@ class House:
         made = replace(Profile(patterns=parse_patterns(senders)), **profile)  # type: ignore[arg-type]
         return write_with(self.engine, users.create, users.NewUser(author, name, made, _HASH))
 
-    def edit_user(self, name: str, **change: object) -> None:
-        """Change fields of a user's profile."""
-        author = Author("test", self.office.clock.now(), self.office.new_id)
-        edit = users.Edit(author, name, lambda profile: replace(profile, **change))  # type: ignore[arg-type]
-        write_with(self.engine, users.edit, edit)
-
     def set(self, name: str, text: str) -> None:
         """Change a runtime setting, at once."""
         value = settings.parse(name, text)

@@ -324,22 +324,3 @@ async def test_a_message_for_later_waits_until_then(house: House) -> None:
     assert delivery.state == DeliveryState.WAITING  # type: ignore[attr-defined]
     assert timedelta(minutes=59) < delivery.due_at - message.accepted_at <= timedelta(hours=1)  # type: ignore[attr-defined]
     await client.close()
-
-
-async def test_a_user_made_inactive_is_sent_away_and_others_stay(house: House) -> None:
-    ann, bob = await log_in(house, "ann"), await log_in(house, "bob")
-    house.edit_user("ann", is_active=False)
-    await house.door.accounts_changed()
-    assert (await ann.reply()).startswith("421 4.7.0")
-    assert (await bob.ask("NOOP")).startswith("250")
-    await ann.close()
-    await bob.close()
-
-
-async def test_a_grant_holds_for_sessions_that_are_open_already(house: House) -> None:
-    client = await log_in(house)
-    assert (await client.ask("MAIL FROM:<ann@new.example>")).startswith("550")
-    house.edit_user("ann", patterns=("new.example",))
-    await house.door.accounts_changed()
-    assert (await client.ask("MAIL FROM:<ann@new.example>")).startswith("250")
-    await client.close()
