@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import groupby
 from typing import NamedTuple
 
 from relay.mail.address import Address, BadAddress
@@ -111,11 +112,11 @@ class _Reader:
         before = len(self.comments)
         words = self.words()
         if self.next != "<":
-            name, address = "", self.address(words, before)
+            name, address = [], self.address(words, before)
         elif words[:1] == ["."]:
             raise BadMailbox("its name begins with a dot")
         else:
-            name, address = "".join(map(_unquoted, words)), self.angle_address()
+            name, address = _pieces(words), self.angle_address()
         self.gap()
         return Mailbox(_shown(name, self.comments, address), address)
 
@@ -202,8 +203,15 @@ class _Reader:
         raise BadMailbox("a comment in it is not closed")
 
 
-def _unquoted(word: str) -> str:
-    return _ESCAPED.sub(r"\1", word[1:-1]) if word[0] == '"' else word
+def _pieces(words: list[str]) -> list[str]:
+    """The name as it is meant, cut where quotes begin and end: no encoded word reaches across these."""
+    pieces: list[str] = []
+    for is_quoted, run in groupby(words, key=lambda word: word[0] == '"'):
+        if is_quoted:
+            pieces += [_ESCAPED.sub(r"\1", word[1:-1]) for word in run]
+        else:
+            pieces.append("".join(run))
+    return pieces
 
 
 def _address(text: str) -> Address:
@@ -214,6 +222,8 @@ def _address(text: str) -> Address:
     except BadAddress as fault:
         raise BadMailbox(str(fault)) from None
     local = address.local
+    if local == '""':
+        raise BadMailbox("there is nothing before the @ of its address")
     if not local.isascii() and _SPECIALS.intersection(unicodedata.normalize("NFKC", local)).difference(local):
         raise BadMailbox("its address holds a character that passes for one with a meaning")
     return address
@@ -224,23 +234,24 @@ def _refuse_addresses_in(comments: Iterable[str]) -> None:
         raise BadMailbox("a comment inside its address holds another address")
 
 
-def _shown(name: str, comments: list[str], address: Address) -> str:
+def _shown(name: list[str], comments: list[str], address: Address) -> str:
     """What people are shown beside the address: the name, or the comment that stands for one.
 
     Refuses what would read as another address once it is out of its quotes: a name with an address
     in angle brackets, and one that is hidden in encoded words.
     """
     shown = ""
-    for text in (*reversed(comments), name):
+    for pieces in (*([comment] for comment in reversed(comments)), name):
         try:
-            plain = decoded(text)
+            plain = "".join(map(decoded, pieces))
         except BadEncodedWord as fault:
             raise BadMailbox(str(fault)) from None
         if _UNFIT.search(plain):
             raise BadMailbox("its name hides control characters in encoded words")
         if _ANGLED.search(plain):
             raise BadMailbox("its name holds another address in angle brackets")
-        if plain != text and _ADDRESS_LIKE.search(plain) and plain.strip().lower() != str(address).lower():
+        is_other = plain.strip().lower() != str(address).lower()
+        if is_other and plain != "".join(pieces) and _ADDRESS_LIKE.search(plain):
             raise BadMailbox("its name hides another address in encoded words")
         shown = plain.strip() or shown
     return shown

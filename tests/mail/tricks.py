@@ -18,7 +18,6 @@ boss@bank.example me@mine.example
 me@mine.example boss@bank.example
 me@mine.example;boss@bank.example
 boss@bank.example; me@mine.example
-me@mine.example;
 me@mine.example, Boss
 Boss, Me <me@mine.example>
 Boss, <me@mine.example>
@@ -43,7 +42,6 @@ Boss: <me@mine.example>
 mailto:me@mine.example
 From: me@mine.example
 boss@bank.example:me@mine.example
-boss@bank.example: me@mine.example;
 """
 
 ROUTES = """
@@ -231,6 +229,7 @@ me@mine .example
 """
 
 ADDRESSES = """
+""@mine.example
 .me@mine.example
 me.@mine.example
 me..me@mine.example
@@ -310,10 +309,12 @@ me@mine.example (=?utf-8?q?boss=40bank.example?=)
 =?utf-8?q?Boss=E2=80=AE?= <me@mine.example>
 =?utf-8?q?Boss=E2=80=A8?= <me@mine.example>
 =?utf-8?q?Boss <me@mine.example>
-=?utf-8?x?Boss?= <me@mine.example>
 =?utf-8?q <me@mine.example>
 =?utf-8?b?A?= <me@mine.example>
 =?utf-8?q?Bo?ss?= <me@mine.example>
+=?utf-8?q?"=22?=" <me@mine.example>
+=?utf-8?q?"boss=40bank.example?=" <me@mine.example>
+"=?utf-8?q?boss"=40bank.example?= <me@mine.example>
 """
 
 BEYOND_ASCII = """
@@ -332,7 +333,6 @@ me\u200b@mine.example
 me@mine\u200b.example
 me@mine.example\uff0fbank.example
 me@mine.example\u2044bank.example
-me@mine.exa\u2100mple
 me@mine\u2024\u2024example
 me\u00ad@mine.example
 Boss \u202e<me@mine.example>
