@@ -147,7 +147,14 @@ async def test_memory_that_runs_out_during_data_is_452_and_nothing_is_kept(house
     client = await log_in(house)
     budget = house.door.budget
     budget.limit = 200_000
-    assert (await send(client, LETTER + b"x" * 400_000 + b"\r\n")).startswith("452 4.3.1")
+    for line in ("MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "DATA"):
+        await client.ask(line)
+    (server,) = house.door.sessions
+    while not server.ran_out_of_memory:
+        await client.send(b"x" * 998 + b"\r\n")
+        await asyncio.sleep(0)
+    await client.send(b".\r\n")
+    assert (await client.reply()).startswith("452 4.3.1")
     await client.close()
     assert budget.used == 0
 
