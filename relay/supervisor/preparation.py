@@ -56,7 +56,7 @@ def prepare(config: Config) -> Prepared:
         _empty(run_directory, metrics_directory)
     with _explaining(config.key_path):
         load_or_make(config.key_path)
-    certificate = _certificate(config)
+    certificate = certificate_of(config)
     return Prepared(config, ports, certificate, run_directory, metrics_directory, lock)
 
 
@@ -68,7 +68,11 @@ def _empty(run_directory: Path, metrics_directory: Path) -> None:
         path.unlink()
 
 
-def _certificate(config: Config) -> CertificatePaths:
+def certificate_of(config: Config) -> CertificatePaths:
+    """Return the certificate to show: the configured one, or a self-signed one that is made if need be.
+
+    Raises CannotStart if it cannot be read or used.
+    """
     if config.tls.certificate is None or config.tls.key is None:
         with _explaining(config.data_dir):
             return ensure_self_signed(config.data_dir, config.hostname, datetime.now(UTC))

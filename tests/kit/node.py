@@ -3,11 +3,17 @@
 import contextlib
 import json
 import os
+import re
 import signal
+import smtplib
+import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +40,17 @@ address = "127.0.0.1"
 ports = ["0"]
 tls = "starttls-required"
 """
+HELLO = b"From: demo@relay.test\r\nSubject: Hello\r\n\r\nHello\r\n"
+
+TRUSTING = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # self-signed certificates are what these nodes have
+TRUSTING.check_hostname = False
+TRUSTING.verify_mode = ssl.CERT_NONE
+
+
+def greeting(port: int) -> bytes:
+    """What the door on *port* says first."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        return connection.recv(100)
 
 
 class Node:
@@ -49,6 +66,7 @@ class Node:
         self._has_fallen_silent = False
         self._process: subprocess.Popen[str] | None = None
         self._words = directory / "stderr"
+        self._password: str | None = None
 
     def start(self, *options: str, stderr: int | None = None) -> None:
         """Start it and come back at once; what it says to a human goes to the file *stderr*, or is kept."""
@@ -125,6 +143,38 @@ class Node:
     def words(self) -> str:
         """What it said to a human."""
         return self._words.read_text()
+
+    def uses_password(self, password: str) -> None:
+        """The demo user's password was told by another node."""
+        self._password = password
+
+    @property
+    def password(self) -> str:
+        """The demo user's, as the first start told it."""
+        if self._password is None:
+            (self._password,) = re.findall(r"(?m)^  password +(\w+) ", self.words)
+        return str(self._password)
+
+    @contextlib.contextmanager
+    def logged_in(self) -> Iterator[smtplib.SMTP]:
+        """A client of the demo user."""
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE) as client:
+            client.starttls(context=TRUSTING)
+            client.login("demo@relay.test", self.password)
+            yield client
+
+    def send_hello(self) -> None:
+        """Send a small message as the demo user."""
+        with self.logged_in() as client:
+            client.sendmail("demo@relay.test", ["you@example.com"], HELLO)
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Ask the admin process for *path*; return the status and what it says."""
+        try:
+            with urllib.request.urlopen(self.admin + path, timeout=PATIENCE) as answer:  # noqa: S310  our own
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
 
     @property
     def port(self) -> int:

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +29,3 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
 def node(make_node: MakeNode) -> Node:
     """One node on an embedded database."""
     return make_node()
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -9,7 +9,6 @@ import pytest
 from tests.kit.node import BASIC, LISTENER
 from tests.kit.postgres import Postgres
 from tests.service.conftest import MakeNode
-from tests.service.test_supervisor import password_in, send, status
 
 
 @pytest.fixture
@@ -30,15 +29,13 @@ def test_a_node_runs_as_many_relay_processes_as_told(make_node: MakeNode, empty_
     node = make_node(on(empty_url, node="n", processes=2))
     node.start_and_wait()
     pids = [node.found("started", process="relay", owner=f"n/{index}")["pid"] for index in range(2)]
-    password = password_in(node.words)
     # Whoever comes is served by the other one, or waits until this one is back.
     os.kill(pids[0], signal.SIGKILL)
     for _ in range(5):
-        send(node, password)
+        node.send_hello()
     node.wait_for("started", process="relay", owner="n/0", times=2)
     node.wait_for("attempt_finished", times=5, disposition="delivered")
-    accepted = status(f"{node.admin}/metrics")[1]
-    assert 'relay_messages_accepted_total{origin="submission"} 5.0' in accepted
+    assert 'relay_messages_accepted_total{origin="submission"} 5.0' in node.ask("/metrics")[1]
     assert node.stop() == 0
 
 
@@ -50,10 +47,10 @@ def test_nodes_that_start_together_share_one_database(make_node: MakeNode, empty
         node.start()
     for node in nodes:
         node.wait_for("started", process="supervisor")
-    boxes = [node.words for node in nodes if "password" in node.words]
-    assert len(boxes) == 1
+    (told,) = [node for node in nodes if "password" in node.words]
     for node in nodes:
-        send(node, password_in(boxes[0]))
+        node.uses_password(told.password)
+        node.send_hello()
         node.wait_for("attempt_finished", disposition="delivered")
-        assert status(f"{node.admin}/readyz") == (200, "ready\n")
+        assert node.ask("/readyz") == (200, "ready\n")
     assert [node.stop() for node in nodes] == [0, 0]

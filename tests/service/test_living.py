@@ -1,0 +1,78 @@
+"""A node while it runs: what dies comes back, and whoever asks is told."""
+
+import os
+import signal
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from relay.certificates import ensure_self_signed
+from tests.kit.node import BASIC, LISTENER, Node
+from tests.service.conftest import MakeNode
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One node for all of them: it has to bear it."""
+    node = Node(tmp_path_factory.mktemp("running"), BASIC + LISTENER)
+    node.start_and_wait()
+    yield node
+    assert node.stop() == 0
+    node.clean_up()
+
+
+def test_a_killed_relay_process_comes_back_and_counts_on(running: Node) -> None:
+    for life in range(1, 4):
+        relay = running.wait_for("started", process="relay", times=life)
+        os.kill(relay["pid"], signal.SIGKILL)
+        died = running.wait_for("child_died", process="relay-0", times=life)
+        assert died["status"] == "killed by SIGKILL"
+        # The port was open all the time: a client that comes now only waits.
+        running.send_hello()
+    code, metrics = running.ask("/metrics")
+    assert code == 200
+    # Counted by three relay processes and the parent, told by the admin process.
+    assert 'relay_messages_accepted_total{origin="submission"} 3.0' in metrics
+    assert 'relay_faults_total{where="child"} 3.0' in metrics
+
+
+def test_a_killed_admin_process_comes_back(running: Node) -> None:
+    os.kill(running.found("started", process="admin")["pid"], signal.SIGKILL)
+    running.wait_for("started", process="admin", times=2)
+    assert running.ask("/livez") == (200, "ok\n")
+    while running.ask("/readyz") != (200, "ready\n"):
+        pass  # the parent tells it in a moment
+
+
+def test_only_one_relay_runs_in_a_data_directory(running: Node, make_node: MakeNode) -> None:
+    second = make_node(running.config.read_text())
+    assert second.run_to_its_end() == os.EX_CANTCREAT
+    assert f"Another relay is running in {running.data_dir} (process {running.process.pid})" in second.words
+    running.send_hello()
+
+
+def test_a_new_certificate_is_shown_after_sighup(running: Node, tmp_path: Path) -> None:
+    before = certificate_shown(running)
+    for path in ensure_self_signed(tmp_path, "relay.test", datetime.now(UTC)):
+        path.rename(running.data_dir / path.name)
+    running.send(signal.SIGHUP)
+    running.wait_for("certificate_renewed")
+    assert certificate_shown(running) != before
+
+
+def certificate_shown(node: Node) -> bytes:
+    with node.logged_in() as client:
+        assert isinstance(client.sock, ssl.SSLSocket)
+        return client.sock.getpeercert(binary_form=True) or b""
+
+
+def test_no_process_outlives_its_parent(node: Node) -> None:
+    node.start_and_wait()
+    node.process.kill()
+    # They hold the lock as long as one of them lives, and the log's pipe.
+    node.wait_for_silence()
+    node.start_and_wait()
+    assert node.stop() == 0

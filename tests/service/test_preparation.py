@@ -1,0 +1,111 @@
+"""What must be there before the first process starts, and the sentence for whatever is not."""
+
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from relay.certificates import ensure_self_signed
+from relay.config import AdminSection, Config, Listener, TlsSection
+from relay.supervisor import privileges
+from relay.supervisor.cannot_start import BAD_CONFIG, CANNOT_CREATE, CannotStart
+from relay.supervisor.lock import take_lock
+from relay.supervisor.ports import Ports, open_ports
+from relay.supervisor.preparation import certificate_of
+
+ADMIN = AdminSection(listen="127.0.0.1:0")
+
+
+def listener(name: str, *ports: str, address: str = "127.0.0.1") -> Listener:
+    return Listener(name=name, ports=ports, address=address)
+
+
+def opened(*listeners: Listener) -> Ports:
+    ports = open_ports(Config(listeners=listeners, admin=ADMIN))
+    ports.close_listeners()
+    ports.admin.close()
+    return ports
+
+
+def refusal(action: Callable[[], object]) -> tuple[str, int]:
+    with pytest.raises(CannotStart) as refused:
+        action()
+    return str(refused.value), refused.value.exit_code
+
+
+# --- ports -----------------------------------------------------------------------------------
+
+
+def test_every_port_of_every_listener_is_opened() -> None:
+    ports = open_ports(Config(listeners=(listener("a", "0", "0"), listener("b", "0")), admin=ADMIN))
+    assert {name: len(sockets) for name, sockets in ports.listeners.items()} == {"a": 2, "b": 1}
+    socket.create_connection(ports.first("b")).close()
+    ports.close_listeners()
+    ports.admin.close()
+
+
+def test_a_port_cannot_stand_in_two_listeners() -> None:
+    sentence, code = refusal(lambda: opened(listener("a", "2500-2600"), listener("b", "2525")))
+    assert (sentence, code) == ('Port 2525 stands in listener "a" and in listener "b".', BAD_CONFIG)
+
+
+def test_two_listeners_cannot_have_one_name() -> None:
+    sentence, code = refusal(lambda: opened(listener("a", "0"), listener("a", "0")))
+    assert (sentence, code) == ('Two listeners are called "a".', BAD_CONFIG)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no such address"])
+def test_an_address_of_another_machine_is_refused(address: str) -> None:
+    sentence, code = refusal(lambda: opened(listener("a", "0", address=address)))
+    assert (sentence, code) == (f'{address} (listener "a") is no address of this machine.', BAD_CONFIG)
+
+
+# --- lock ------------------------------------------------------------------------------------
+
+
+def test_the_lock_is_held_as_long_as_its_file_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "lock"
+    path.parent.mkdir()
+    first = take_lock(path, patience=0)
+    sentence, code = refusal(lambda: take_lock(path, patience=0))
+    assert f"Another relay is running in {tmp_path} (process {os.getpid()})" in sentence
+    assert code == CANNOT_CREATE
+    os.close(first)
+    os.close(take_lock(path, patience=0))
+
+
+def test_who_is_on_its_way_out_is_waited_for_as_long_as_it_takes_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "lock"
+    path.parent.mkdir()
+    held = take_lock(path, patience=0)
+    os.pwrite(held, b"999999999\n", 0)  # nobody has this number: the parent is dead, a child still stops
+    refusal(lambda: take_lock(path, patience=0.1))
+    os.close(held)
+
+
+# --- certificate and user --------------------------------------------------------------------
+
+
+def test_a_certificate_with_another_key_is_refused(tmp_path: Path) -> None:
+    pairs = []
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        pairs.append(ensure_self_signed(tmp_path / name, "relay.test", datetime.now(UTC)))
+    tls = TlsSection(certificate=pairs[0].certificate, key=pairs[1].key)
+    sentence, code = refusal(lambda: certificate_of(Config(tls=tls)))
+    assert "cannot be used" in sentence
+    assert code == BAD_CONFIG
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere.pem"
+    sentence, code = refusal(lambda: certificate_of(Config(tls=TlsSection(certificate=missing, key=missing))))
+    assert (sentence, code) == (f"There is no {missing}.", BAD_CONFIG)
+
+
+def test_a_user_that_does_not_exist_is_named() -> None:
+    sentence, code = refusal(lambda: privileges.become("no-such-user", giving=[]))
+    assert (sentence, code) == ('There is no user "no-such-user" on this machine ("user").', BAD_CONFIG)
