@@ -37,6 +37,7 @@ def run(prepared: Prepared) -> int:
     )
     gc.collect()
     gc.freeze()  # so that no child touches, and thereby copies, what all of them share
+    gc.enable()
     return parent.run(when_ready=lambda: greet(prepared, demo_password))
 
 

@@ -40,11 +40,6 @@ class Ports:
         """Return the port numbers of each listener, written as in the configuration: "25 1025-2024"."""
         return {name: " ".join(_ranges(sockets)) for name, sockets in self.listeners.items()}
 
-    def first(self, listener: str) -> tuple[str, int]:
-        """Return address and number of a listener's first port."""
-        address, port = self.listeners[listener][0].getsockname()[:2]
-        return address, port
-
 
 def open_ports(config: Config) -> Ports:
     """Open every port of *config*.  Raises CannotStart, naming the port that cannot be had, and why."""

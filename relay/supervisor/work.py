@@ -57,7 +57,12 @@ def admin(prepared: Prepared) -> Work:
                 Word.MAIL_IS_DOWN: lambda: mail_is(up=False),
             }
         )
-        await run_admin(config, prepared.ports.admin, condition, ready=orders.ready, stopping=stopping)
+
+        def ready() -> None:
+            settle_garbage()
+            orders.ready()
+
+        await run_admin(config, prepared.ports.admin, condition, ready=ready, stopping=stopping)
 
     return work
 

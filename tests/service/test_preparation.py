@@ -42,7 +42,7 @@ def refusal(action: Callable[[], object]) -> tuple[str, int]:
 def test_every_port_of_every_listener_is_opened() -> None:
     ports = open_ports(Config(listeners=(listener("a", "0", "0"), listener("b", "0")), admin=ADMIN))
     assert {name: len(sockets) for name, sockets in ports.listeners.items()} == {"a": 2, "b": 1}
-    socket.create_connection(ports.first("b")).close()
+    socket.create_connection(ports.listeners["b"][0].getsockname()).close()
     ports.close_listeners()
     ports.admin.close()
 
