@@ -75,7 +75,8 @@ def test_every_key_of_the_example_is_explained() -> None:
 
 def test_the_page_of_settings_is_up_to_date() -> None:
     page = runpy.run_path(str(ROOT / "docs/make_settings.py"))["page"]
-    assert (ROOT / "docs/settings.md").read_text() == page()
+    is_up_to_date = (ROOT / "docs/settings.md").read_text() == page()
+    assert is_up_to_date, "run: .venv/bin/python docs/make_settings.py"
 
 
 @pytest.mark.parametrize(
