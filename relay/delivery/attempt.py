@@ -102,9 +102,7 @@ def tell(settlement: Settlement) -> None:
                 reply=those[0],
             )
         if those and disposition is Disposition.DEFERRED and settlement.retry_at is not None:
-            log.delivery_deferred(
-                delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0])
-            )
+            log.delivery_deferred(delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0]))
 
 
 def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> tuple[Outcome, ...]:

@@ -129,23 +129,25 @@ class Lane:
     def _slots(self) -> int:
         """How many connections there may be now."""
         slots = max(self.upstream.concurrency // max(self._share(), 1), 1)
-        if self._narrow is not None:
-            borne, until = self._narrow
-            if self._clerk.clock.now() < until:
-                return min(slots, borne)
-            self._narrow = None
+        if self._narrow is None:
+            return slots
+        borne, until = self._narrow
+        if self._clerk.clock.now() < until:
+            return min(slots, borne)
+        self._narrow = None
         return slots
 
     def _may_begin(self) -> bool:
         """Whether the most urgent that waits may begin."""
-        while self._waiting and self._waiting[0][2].is_lost:
-            self._clerk.hands.let_go(heapq.heappop(self._waiting)[2])
-        if not self._waiting or self._clerk.ledger.is_stuck:
+        waiting = self._waiting
+        while waiting and waiting[0][2].is_lost:
+            self._clerk.hands.let_go(heapq.heappop(waiting)[2])
+        if not waiting or self._clerk.ledger.is_stuck:
             return False
         if not self.standing.is_up and (self._busy or self.standing.is_down(self._clerk.clock.now())):
             return False  # one probe goes first
         slots = self._slots
-        if self._waiting[0][2].claimed.priority is Priority.VERY_HIGH:
+        if waiting[0][2].claimed.priority is Priority.VERY_HIGH:
             return self._busy < slots
         return self._busy < slots and self._busy_with_lower < max(slots - 1, 1)
 

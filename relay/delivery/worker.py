@@ -100,6 +100,7 @@ class Worker:
             return False
         if len(lane) >= _HOT_MOST:
             self._backlog.add(route_id)
+            lane.has_more = True
             return False
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.delivery.classify import Step, Trouble, cut_off, not_understood, timed_out
+from relay.delivery.classify import Step, cut_off, not_understood, timed_out
 from relay.delivery.transports.replies import Answer, ReplyReader
 
 
@@ -24,6 +24,10 @@ class Dialogue(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_closed = False
+        self._is_overdue = False
+        self._awaited: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
 
     @property
@@ -102,25 +106,40 @@ class Dialogue(asyncio.Protocol):
         """Whether the upstream says something already, although it was not its turn."""
         return bool(self._answers or self._reader.fault or self._reader.is_amid)
 
-    async def _wait_for(self, future: asyncio.Future[None], step: Step, seconds: float) -> None:
-        # One timer a wait: much cheaper than a task, or than asyncio.timeout.
-        expiry: list[Trouble] = []
-
-        def expire() -> None:
-            if not future.done():
-                expiry.append(timed_out(step, seconds))
-                future.set_result(None)
-
-        timer = self._loop.call_later(seconds, expire)
-        try:
-            await future
-        finally:
-            timer.cancel()
-        if expiry:
-            self.abort()
-            raise expiry[0]
-
     def abort(self) -> None:
         """Hang up at once; what was not sent yet is not sent."""
         self._is_closed = True
         self._transport.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # Patience ------------------------------------------------------------------------------------
+
+    async def _wait_for(self, future: asyncio.Future[None], step: Step, seconds: float) -> None:
+        self._deadline = self._loop.time() + seconds
+        self._awaited = future
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set_timer()
+        try:
+            await future
+        finally:
+            self._awaited = None
+        if self._is_overdue:
+            self.abort()
+            raise timed_out(step, seconds)
+
+    def _set_timer(self) -> None:
+        # Not one timer a wait: it is left to run, and only looks whether the wait of then is over.
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        if self._awaited is None or self._awaited.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._set_timer()
+            return
+        self._is_overdue = True
+        self._awaited.set_result(None)

@@ -61,10 +61,11 @@ def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[
     is_ascii = content.isascii()
     if not is_ascii and not offers.eight_bit:
         return _all(everybody, NEEDS_8BITMIME)  # RFC 6152 §3
-    if not envelope.smtputf8 or offers.smtputf8:
+    if offers.smtputf8 or not _needs_smtputf8(envelope):
         return {}
-    if not (_can_be_told(envelope.sender) and (is_ascii or _header(content).isascii())):
-        return _all(everybody, NEEDS_SMTPUTF8)  # RFC 6531 §3.2
+    # RFC 6531 §3.2: such an address, or such a header, is never sent to who does not know of it.
+    if not _can_be_told(envelope.sender) or not (is_ascii or _header(content).isascii()):
+        return _all(everybody, NEEDS_SMTPUTF8)
     return {r.number: NEEDS_SMTPUTF8 for r in everybody if not _can_be_told(r.address)}
 
 
@@ -75,7 +76,7 @@ def mail_command(envelope: Envelope, content: bytes, priority: Priority, offers:
         words.append(f"SIZE={len(content)}")
     if offers.eight_bit and not content.isascii():
         words.append("BODY=8BITMIME")
-    if offers.smtputf8 and envelope.smtputf8:
+    if offers.smtputf8 and _needs_smtputf8(envelope):
         words.append("SMTPUTF8")
     if offers.dsn and envelope.ret:
         words.append(f"RET={envelope.ret}")
@@ -109,6 +110,15 @@ def _spelled(address: Address, offers: Offers) -> str:
     if offers.smtputf8 or address.domain.isascii():
         return str(address)
     return f"{address.local}@{address.domain_key}"
+
+
+def _needs_smtputf8(envelope: Envelope) -> bool:
+    """Whether the client said so, or an address put in by us (an archive's) is not ASCII."""
+    return (
+        envelope.smtputf8
+        or not envelope.sender.is_ascii
+        or not all([r.address.is_ascii for r in envelope.recipients])
+    )
 
 
 def _can_be_told(address: Address) -> bool:

@@ -42,7 +42,7 @@ class Pipeline:
         self.remote = remote
         self.tls = tls
         self._dialogue = dialogue
-        self._offers = offers
+        self.offers = offers
         self._seconds = seconds
         self._dot_seconds = dot_seconds
         self._is_spoiled = False
@@ -55,11 +55,11 @@ class Pipeline:
 
     async def deliver(self, envelope: Envelope, content: bytes, priority: Priority) -> Answers:
         """Offer one message; every recipient gets one last word, whatever the upstream does."""
-        refused = refused_unasked(envelope, content, self._offers)
+        refused = refused_unasked(envelope, content, self.offers)
         willing = [r for r in envelope.recipients if r.number not in refused]
         transaction = Transaction((r.number for r in envelope.recipients), refused)
         if willing:
-            mail = mail_command(envelope, content, priority, self._offers)
+            mail = mail_command(envelope, content, priority, self.offers)
             self._is_spoiled = True  # until it ended well: also if this is cancelled half-way
             try:
                 if await self._is_invited(transaction, mail, willing):
@@ -70,6 +70,11 @@ class Pipeline:
                 transaction.broken_off(trouble)
             self._is_spoiled = transaction.trouble is not None
         return transaction.answers()
+
+    async def ask(self, command: bytes, step: Step) -> Answer:
+        """Say one command, and hear what is said to it.  Raises Trouble."""
+        self._dialogue.write(command)
+        return (await self._dialogue.replies(1, step, self._seconds))[0]
 
     async def close(self) -> None:
         """Take leave with QUIT, or only hang up if the other side no longer listens."""
@@ -85,8 +90,8 @@ class Pipeline:
         """Whether the upstream now waits for the message."""
         if self._needs_reset:
             await self._reset()
-        rcpts = [rcpt_command(recipient, self._offers) for recipient in willing]
-        invite = self._ask_together if self._offers.pipelining else self._ask_one_by_one
+        rcpts = [rcpt_command(recipient, self.offers) for recipient in willing]
+        invite = self._ask_together if self.offers.pipelining else self._ask_one_by_one
         is_invited = await invite(transaction, mail, list(zip(willing, rcpts, strict=True)))
         self._needs_reset = not is_invited
         if self._dialogue.has_unasked:
@@ -111,22 +116,18 @@ class Pipeline:
     async def _ask_one_by_one(
         self, transaction: Transaction, mail: bytes, rcpts: Sequence[tuple[Recipient, bytes]]
     ) -> bool:
-        transaction.hear_mail(await self._ask(mail, Step.MAIL))
+        transaction.hear_mail(await self.ask(mail, Step.MAIL))
         if transaction.is_mail_refused:
             return False
         for recipient, command in rcpts:
-            transaction.hear_rcpt(recipient.number, await self._ask(command, Step.RCPT))
+            transaction.hear_rcpt(recipient.number, await self.ask(command, Step.RCPT))
             if transaction.trouble:
                 return False
-        return bool(transaction.accepted) and transaction.hear_data(await self._ask(b"DATA\r\n", Step.DATA))
-
-    async def _ask(self, command: bytes, step: Step) -> Answer:
-        self._dialogue.write(command)
-        return (await self._dialogue.replies(1, step, self._seconds))[0]
+        return bool(transaction.accepted) and transaction.hear_data(await self.ask(b"DATA\r\n", Step.DATA))
 
     async def _reset(self) -> None:
         """Forget a transaction that ended before its message (RFC 5321 §4.1.1.5)."""
-        answer = await self._ask(b"RSET\r\n", Step.RSET)
+        answer = await self.ask(b"RSET\r\n", Step.RSET)
         if not answer.is_success:
             raise not_understood(Step.RSET, f"{answer.code} instead of 250")
         self._needs_reset = False
@@ -137,7 +138,7 @@ class Pipeline:
         if not transaction.accepted:
             # Every recipient was refused but DATA was not: only an empty message gets us out of it,
             # and whatever is said to that concerns nobody (RFC 2920 §3.1).
-            await self._ask(b".\r\n", Step.DOT)
+            await self.ask(b".\r\n", Step.DOT)
             return
         transaction.is_begun = True
         stuffed = memoryview(dot_stuffed(content))

@@ -1,0 +1,142 @@
+"""Checking an upstream: every step is told, with the time it took and what to do about it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.fernet import Fernet
+
+from relay.delivery.check import Report, check_upstream
+from relay.delivery.classify import Step
+from relay.delivery.hints import HINTS, hint_for
+from relay.mail.address import Address
+from relay.routing.upstreams import Kind, Password, Tls
+from relay.sealing import Sealer
+from tests.delivery.makers import LETTER, server_context, upstream_at
+from tests.kit.upstream import ALL, FakeUpstream
+
+SEALER = Sealer([Fernet.generate_key()])
+ACCOUNT: dict[str, Any] = {"username": "ann@example.com", "password": Password(SEALER.seal("secret"), SEALER)}
+WITH_AUTH = (*ALL, "AUTH PLAIN")
+
+
+async def check(upstream: FakeUpstream, *, letter: bytes | None = None, **facts: Any) -> Report:
+    return await check_upstream(upstream_at(upstream.port, **facts), hostname="relay.example", letter=letter)
+
+
+def steps(report: Report) -> list[str]:
+    return [f"{finding.step.value} {'good' if finding.is_good else 'bad'}" for finding in report.findings]
+
+
+async def test_every_step_to_a_good_upstream() -> None:
+    authority = trustme.CA()
+    async with FakeUpstream(WITH_AUTH, tls=server_context(authority, "127.0.0.1")) as upstream:
+        pem = authority.cert_pem.bytes().decode()
+        report = await check(upstream, tls=Tls.STARTTLS, pinned_ca=pem, **ACCOUNT)
+        assert steps(report) == [
+            "DNS good",
+            "connect good",
+            "banner good",
+            "EHLO good",
+            "TLS good",
+            "AUTH good",
+            "MAIL good",
+            "RCPT good",
+            "RSET good",
+        ]
+        assert report.is_good
+        assert report.verdict == "next takes mail from us."
+        tls = next(finding for finding in report.findings if finding.step is Step.TLS)
+        assert "certificate for 127.0.0.1, by " in tls.detail
+        assert all(finding.seconds >= 0 for finding in report.findings)
+        assert upstream.transactions == []
+        assert upstream.commands[-4:] == [
+            "MAIL FROM:<ann@example.com> SIZE=0",
+            "RCPT TO:<ann@example.com>",
+            "RSET",
+            "QUIT",
+        ]
+
+
+async def test_a_test_message_is_really_sent() -> None:
+    async with FakeUpstream(WITH_AUTH) as upstream:
+        report = await check(upstream, letter=LETTER, **ACCOUNT)
+        assert report.verdict == "The test message to ann@example.com was taken: 250 2.0.0 Taken"
+        assert upstream.taken[0].content == LETTER
+
+
+async def test_without_an_address_of_its_own_nothing_is_offered() -> None:
+    async with FakeUpstream() as upstream:
+        assert steps(await check(upstream))[-1] == "EHLO good"
+        report = await check(upstream, sender_address=Address.parse("ann@example.com"))
+        assert steps(report)[-1] == "RSET good"
+
+
+async def test_it_ends_at_the_first_step_that_fails_and_says_what_to_do() -> None:
+    async with FakeUpstream(WITH_AUTH) as upstream:
+        upstream.on("AUTH", "535 5.7.8 Bad credentials")
+        report = await check(upstream, **ACCOUNT)
+        assert steps(report)[-1] == "AUTH bad"
+        assert not report.is_good
+        assert report.verdict.startswith(
+            "It failed at AUTH: 451 4.7.8 The upstream does not accept our login"
+        )
+        assert report.findings[-1].hint is not None
+        assert "user name and password" in report.findings[-1].hint
+        assert "secret" not in repr(report)
+
+
+async def test_a_refused_sender() -> None:
+    async with FakeUpstream(WITH_AUTH) as upstream:
+        upstream.on("MAIL", "553 5.7.1 Not your address")
+        report = await check(upstream, **ACCOUNT)
+        assert report.findings[-1].detail == "553 5.7.1 Not your address"
+        assert "sender address" in (report.findings[-1].hint or "")
+
+
+async def test_a_login_in_the_clear_works_with_a_warning() -> None:
+    async with FakeUpstream(WITH_AUTH) as upstream:
+        report = await check(upstream, **ACCOUNT)
+        login = next(finding for finding in report.findings if finding.step is Step.AUTH)
+        assert login.is_good
+        assert "in the clear" in (login.hint or "")
+
+
+async def test_tls_at_a_port_without_and_the_other_way_round() -> None:
+    async with FakeUpstream() as upstream:
+        report = await check(upstream, tls=Tls.IMPLICIT)
+        assert "does not fit the port" in (report.findings[-1].hint or "")
+    context = server_context(trustme.CA(), "127.0.0.1")
+    async with FakeUpstream(tls=context, implicit_tls=True) as upstream:
+        report = await check(upstream, timeout=timedelta(seconds=0.2))
+        assert "implicit" in (report.findings[-1].hint or "")
+
+
+async def test_the_sandbox_has_no_steps() -> None:
+    report = await check_upstream(upstream_at(0, kind=Kind.SANDBOX), hostname="relay.example")
+    assert report.is_good
+    assert report.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("step", "words", "port", "advice"),
+    [
+        (Step.CONNECT, "Cannot connect: no answer in time", 25, "block port 25"),
+        (Step.CONNECT, "Cannot connect: no answer in time", 587, "firewall"),
+        (Step.CONNECT, "Cannot connect: connection refused", 587, "Nobody listens"),
+        (Step.DNS, "The host name cannot be resolved", 587, "spelling"),
+        (Step.AUTH, "535 5.7.139 Authentication unsuccessful", 587, "Microsoft 365"),
+        (Step.AUTH, "534 5.7.9 Application-specific password required", 587, "app password"),
+        (Step.MAIL, "530 5.7.0 Must issue a STARTTLS command first", 587, "TLS mode"),
+        (Step.MAIL, "530 5.7.0 Authentication required", 587, "wants a login"),
+        (Step.RCPT, "550 5.1.1 No such user", 587, "does not take mail for this address"),
+        (Step.RSET, "500 What", 587, ""),
+    ],
+)
+def test_hints(step: Step, words: str, port: int, advice: str) -> None:
+    assert advice in (hint_for(step, words, port) or "")
+
+
+def test_every_hint_is_a_sentence() -> None:
+    assert all(hint.advice.endswith(".") and hint.steps for hint in HINTS)
