@@ -117,7 +117,7 @@ def _needs_smtputf8(envelope: Envelope) -> bool:
     return (
         envelope.smtputf8
         or not envelope.sender.is_ascii
-        or not all([r.address.is_ascii for r in envelope.recipients])
+        or not all(r.address.is_ascii for r in envelope.recipients)
     )
 
 
