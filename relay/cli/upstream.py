@@ -10,7 +10,7 @@ import typer
 from relay.cli.asking import confirm, password_from_stdin
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
-from relay.cli.faults import UNAVAILABLE, USAGE, Failed
+from relay.cli.faults import OK, UNAVAILABLE, USAGE, Failed
 from relay.cli.shown import Shown, Table
 
 app = typer.Typer(no_args_is_help=True, help="Where mail goes.")
@@ -79,7 +79,7 @@ def add(
     no_test: NoTest = False,
 ) -> Shown:
     """Add an upstream, after testing it. The first one becomes the default route's."""
-    from relay.cli import upstreams
+    from relay.cli import probe, upstreams
     from relay.routing.changes import NewUpstream, add_upstream
     from relay.routing.soundness import checked, warnings
     from relay.routing.upstreams import Kind, Upstream
@@ -92,17 +92,21 @@ def add(
     )  # fmt: skip
     desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
-    tested = None if no_test or fresh.kind is Kind.SANDBOX else upstreams.test(desk, fresh)
-    if tested is not None and not tested.is_good:
-        told = f'"{name}" was not added: the test failed. Mend it, or save it as it is with --no-test.'
-        return Shown(tested.document, (tested.table, told), exit_code=UNAVAILABLE)
+    report = None if no_test or fresh.kind is Kind.SANDBOX else probe.walk(desk, fresh)
+    if report is not None and not report.is_good:
+        told = f'"{name}" was not added: {report.verdict} Mend it, or save it as it is with --no-test.'
+        return Shown(probe.document(report), (probe.steps(report), told), exit_code=UNAVAILABLE)
     made = desk.write(add_upstream, NewUpstream(desk.author, fresh, default))
-    if tested is not None:
-        upstreams.remember(desk, made, tested)
+    if report is not None:
+        probe.remember(desk, made, report)
     shown = upstreams.one(desk, made.name)
     return Shown(
         upstreams.document(shown),
-        (*([tested.table] if tested else []), f'Upstream "{made.name}" was added.', upstreams.card(shown)),
+        (
+            *([probe.steps(report)] if report else []),
+            f'Upstream "{made.name}" was added.',
+            upstreams.card(shown),
+        ),
         warnings(made),
     )
 
@@ -180,15 +184,29 @@ def edit(
 
 @app.command("test")
 @at_the_desk
-def test(desk: Desk, name: Name) -> Shown:
-    """Test an upstream step by step, up to logging in; nothing is sent."""
-    from relay.cli import upstreams
+def try_out(
+    desk: Desk,
+    name: Name,
+    *,
+    send: Annotated[
+        bool, typer.Option("--send", help="Also send a message, from the account to its own address.")
+    ] = False,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="From and to this address instead of its own.")
+    ] = None,
+) -> Shown:
+    """Test an upstream step by step, with a verdict and a hint for each; nothing is sent without --send."""
+    from relay.cli import probe, upstreams
 
-    one = upstreams.one(desk, name)
-    tested = upstreams.test(desk, one.upstream)
-    upstreams.remember(desk, one.upstream, tested)
-    told = f'"{name}" {"is well" if tested.is_good else "does not work"}: {tested.verdict}'
-    return Shown(tested.document, (tested.table, told), exit_code=0 if tested.is_good else UNAVAILABLE)
+    upstream = upstreams.one(desk, name).upstream
+    whom = upstreams.address(address, "--address") if address else upstream.own_address
+    if send and whom is None:
+        raise Failed("The account has no address of its own: give one with --address.", USAGE)
+    letter = probe.letter_to(whom, desk) if send and whom else None
+    report = probe.walk(desk, upstream, address=whom, letter=letter)
+    probe.remember(desk, upstream, report, was_sent=send)
+    exit_code = OK if report.is_good else UNAVAILABLE
+    return Shown(probe.document(report), (probe.steps(report), report.verdict), exit_code=exit_code)
 
 
 @app.command("enable")

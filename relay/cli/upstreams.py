@@ -62,9 +62,9 @@ class Wanted:
                 else {"username": None, "password": None}
             )
         if self.sender is not None:
-            changes["sender_address"] = _address(self.sender, "--sender")
+            changes["sender_address"] = address(self.sender, "--sender")
         if self.archive is not None:
-            changes["archive_address"] = _address(self.archive, "--archive")
+            changes["archive_address"] = address(self.archive, "--archive")
         if upstream.kind is Kind.SMTP:
             changes |= self._port_and_tls(upstream)
         return replace(upstream, **changes)
@@ -81,7 +81,8 @@ class Wanted:
         return {"tls": tls, "port": port or (_IMPLICIT_PORT if tls is Tls.IMPLICIT else _SUBMISSION_PORT)}
 
 
-def _address(text: str, option: str) -> Address | None:
+def address(text: str, option: str) -> Address | None:
+    """Read the address given with *option*; "none" is none.  Raises typer's BadParameter."""
     try:
         return None if text == _NONE else Address.parse(text)
     except BadAddress as fault:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from relay.db.tables import upstreams
-from relay.mail.address import Address
+from relay.mail.address import Address, BadAddress
 from relay.sealing import Sealer
 
 DEFAULT_TIMEOUT = timedelta(seconds=60)
@@ -84,6 +84,16 @@ class Upstream:
     def place(self) -> str:
         """Where it is, in a few words: "smtp.example.com:587", or "kept here"."""
         return f"{self.host}:{self.port}" if self.host else "kept here"
+
+    @property
+    def own_address(self) -> Address | None:
+        """The account's own address: the one that was given, or its user name if that is one."""
+        if self.sender_address is not None or self.username is None:
+            return self.sender_address
+        try:
+            return Address.parse(self.username)
+        except BadAddress:
+            return None
 
 
 def has_none(tx: Connection) -> bool:

@@ -1,0 +1,116 @@
+"""Testing an upstream: before it is saved, and any time after."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+import pytest
+
+from tests.cli.conftest import Answer, Run
+from tests.kit.upstream import FakeUpstream
+
+Command = Callable[..., Coroutine[None, None, Answer]]
+ADD = ("upstream", "add", "provider", "--host", "127.0.0.1", "--tls", "none")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream([*FakeUpstream().offers, "AUTH PLAIN"]) as server:
+        yield server
+
+
+@pytest.fixture
+def relay(run: Run) -> Command:
+    """Run a command beside the loop that the server lives on."""
+
+    async def relay(*arguments: str, typed: str = "") -> Answer:
+        return await asyncio.to_thread(run, *arguments, typed=typed)
+
+    return relay
+
+
+@pytest.fixture
+def add(relay: Command, server: FakeUpstream) -> Command:
+    async def add(*options: str, typed: str = "") -> Answer:
+        return await relay(*ADD, "--port", str(server.port), *options, typed=typed)
+
+    return add
+
+
+async def test_an_upstream_that_works_is_saved_with_what_was_found(add: Command, relay: Command) -> None:
+    answer = await add("--username", "relay@example.com", "--password-stdin", typed="secret\n")
+    assert answer.code == 0
+    assert [line.split()[:2] for line in answer.out.splitlines()[1:6]] == [
+        ["DNS", "ok"], ["connect", "ok"], ["banner", "ok"], ["EHLO", "ok"], ["AUTH", "ok"],
+    ]  # fmt: skip
+    shown = (await relay("upstream", "show", "provider", "--json")).document
+    assert (shown["last_check"], shown["last_success_at"]) == ("success", None)
+    assert shown["last_connected_at"] == shown["last_check_at"]
+    assert shown["last_check_at"] is not None
+
+
+async def test_one_that_does_not_is_not_saved_unless_asked_to(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    server.on("AUTH", "535 5.7.8 Wrong")
+    login = ("--username", "relay@example.com", "--password-stdin")
+    answer = await add(*login, typed="secret\n")
+    assert answer.code == 69
+    assert "535 5.7.8 Wrong" in answer.out
+    assert "→" in answer.out
+    assert "was not added" in answer.out
+    document = (await add(*login, "--json", typed="secret\n")).document
+    assert (document["is_good"], document["steps"][-1]["step"]) == (False, "AUTH")
+    assert (await relay("upstream", "list", "--json")).document == []
+    assert (await add(*login, "--no-test", typed="secret\n")).code == 0
+    assert "secret" not in answer.out
+
+
+async def test_a_test_is_remembered_whatever_its_end(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    await add()
+    server.on("EHLO", "421 4.3.2 Closed")
+    answer = await relay("upstream", "test", "provider")
+    assert answer.code == 69
+    assert "It failed at EHLO: 421 4.3.2 Closed" in answer.out
+    listed = (await relay("upstream", "list", "--json")).document[0]
+    assert (listed["last_check"], "421 4.3.2 Closed" in listed["last_check_detail"]) == ("error", True)
+    assert (await relay("doctor", "--json")).code in {0, 1}
+
+
+async def test_a_message_is_sent_only_if_asked_for(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    await add("--sender", "relay@example.com")
+    assert (await relay("upstream", "test", "provider")).code == 0
+    assert server.taken == []
+    answer = await relay("upstream", "test", "provider", "--send")
+    assert answer.code == 0
+    assert "The test message to relay@example.com was taken" in answer.out
+    assert b"Subject: Test of an upstream\r\n" in server.taken[0].content
+    assert (await relay("upstream", "show", "provider", "--json")).document["last_success_at"] is not None
+
+
+async def test_an_account_without_an_address_cannot_write_to_itself(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    await add()
+    answer = await relay("upstream", "test", "provider", "--send")
+    assert (answer.code, "--address" in answer.err) == (2, True)
+    assert (await relay("upstream", "test", "provider", "--send", "--address", "me@example.com")).code == 0
+    assert server.taken[0].rcpts == ["RCPT TO:<me@example.com>"]
+
+
+async def test_nobody_there_is_told_with_what_to_do(relay: Command) -> None:
+    answer = await relay(*ADD, "--port", "1")
+    assert answer.code == 69
+    assert "connect  failed" in answer.out
+    answer = await relay(*ADD[:4], "nowhere.invalid")
+    assert answer.code == 69
+    assert "DNS   failed" in answer.out
+
+
+async def test_a_sandbox_has_nothing_to_test(relay: Command) -> None:
+    await relay("upstream", "add", "sandbox", "--kind", "sandbox")
+    answer = await relay("upstream", "test", "sandbox")
+    assert (answer.code, "nothing to connect to" in answer.out) == (0, True)
