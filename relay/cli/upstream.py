@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -86,7 +87,7 @@ def add(
 
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
-        password=password_from_stdin() if password_stdin or username not in {None, "none"} else None,
+        password=_password(username, is_on_stdin=password_stdin),
         pinned_ca=ca.read() if ca else None, verify=not no_verify, sender=sender, archive=archive,
         timeout=timeout, concurrency=concurrency,
     )  # fmt: skip
@@ -240,6 +241,13 @@ def delete(
     confirm(f'The upstream "{upstream.name}" will be deleted.', is_sure=yes)
     desk.write(remove_upstream, RemoveUpstream(desk.author, upstream.name, desk.sealer, is_forced=force))
     return Shown({"deleted": upstream.name}, (f'Upstream "{upstream.name}" was deleted.',))
+
+
+def _password(username: str | None, *, is_on_stdin: bool) -> str | None:
+    """The password of a login; who sits at a terminal is asked for it unbidden."""
+    if is_on_stdin or (username not in {None, "none"} and sys.stdin.isatty()):
+        return password_from_stdin()
+    return None
 
 
 def _switch(desk: Desk, name: str, *, is_enabled: bool) -> Shown:

@@ -127,19 +127,8 @@ def test_users_who_can_do_nothing_are_found(run: Run, well: None) -> None:
 def test_upstreams_that_are_doubtful_failing_or_locked_out_are_found(
     run: Run, well: None, engine: Engine, data_dir: Path
 ) -> None:
-    run(
-        "upstream",
-        "add",
-        "x",
-        "--host",
-        "mx.example",
-        "--port",
-        "25",
-        "--username",
-        "u",
-        "--no-test",
-        typed="p\n",
-    )
+    options = ("--host", "mx.example", "--port", "25", "--username", "u", "--password-stdin", "--no-test")
+    run("upstream", "add", "x", *options, typed="p\n")
     with engine.connect() as tx:
         x = tx.execute(tables.upstreams.select().where(tables.upstreams.c.name == "x")).one()
     write_with(engine, record_check, Check(x.id, datetime.now(UTC), CheckResult.ERROR, "no such host"))

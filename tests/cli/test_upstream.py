@@ -77,7 +77,7 @@ def test_port_and_tls_follow_each_other(run: Run, options: tuple[str, ...], port
 
 
 def test_what_is_not_mentioned_is_left_as_it_is_and_none_takes_away(run: Run) -> None:
-    run(*PROVIDER, "--username", "relay", "--archive", "a@example.com", typed="secret\n")
+    run(*PROVIDER, "--username", "relay", "--password-stdin", "--archive", "a@example.com", typed="secret\n")
     changed = run("upstream", "edit", "provider", "--archive", "none", "--json").document
     assert (changed["archive_address"], changed["username"], changed["has_password"]) == (None, "relay", True)
     changed = run("upstream", "edit", "provider", "--username", "none", "--json").document
@@ -129,7 +129,8 @@ def test_a_list_for_readers_says_how_each_fares(run: Run) -> None:
         (("add", "x", "--no-test"), 65, "needs a host"),
         (("add", "x", "--host", "not a host", "--no-test"), 65, "is neither a host name nor"),
         (("add", "x", "--host", "a.example", "--port", "70000"), 2, "less than or equal to 65535"),
-        (("add", "x", "--host", "a.example", "--username", "u", "--no-test"), 65, "no password on"),
+        (("add", "x", "--host", "a.example", "--username", "u", "--no-test"), 65, "a password is missing"),
+        (("add", "x", "--host", "a.example", "--username", "u", "--password-stdin"), 65, "no password on"),
         (("add", "x", "--host", "a.example", "--sender", "x", "--no-test"), 2, '"x" is no e-mail address'),
         (("add", "x", "--host", "a.example", "--ca", "nowhere.pem"), 2, "nowhere.pem"),
         (("add", "x", "--host", "a.example", "--ca", "empty.pem", "--no-test"), 65, "no certificate in PEM"),

@@ -72,7 +72,8 @@ async def test_a_test_is_remembered_whatever_its_end(
     server.on("EHLO", "421 4.3.2 Closed")
     answer = await relay("upstream", "test", "provider")
     assert answer.code == 69
-    assert "It failed at EHLO: 421 4.3.2 Closed" in answer.out
+    assert "It failed at EHLO" in answer.out
+    assert "421 4.3.2 Closed" in answer.out
     listed = (await relay("upstream", "list", "--json")).document[0]
     assert (listed["last_check"], "421 4.3.2 Closed" in listed["last_check_detail"]) == ("error", True)
     assert (await relay("doctor", "--json")).code in {0, 1}
