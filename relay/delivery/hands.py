@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from relay.queue.claim import LEASE
 from relay.queue.handover import HandOver
-from relay.queue.items import Claimed, DeliveryKey
+from relay.queue.items import Claimed
 
 
 @dataclass(slots=True, eq=False)
@@ -31,14 +30,15 @@ class Hands:
 
     def __init__(self, handover: HandOver) -> None:
         self._handover = handover
-        self._held: dict[DeliveryKey, Held] = {}
+        self._held: set[Held] = set()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def take_hot(self, claimed: Claimed) -> Held:
         """Hold what the door in handed over."""
-        held = self._held[claimed.key] = Held(claimed, is_hot=True, until=claimed.lease.until)
+        held = Held(claimed, is_hot=True, until=claimed.lease.until)
+        self._held.add(held)
         return held
 
     def take(self, claimed: Claimed) -> Held:
@@ -47,26 +47,20 @@ class Hands:
         if octets and not self._handover.budget.take(octets):
             claimed, octets = replace(claimed, content=None), 0
         held = Held(claimed, is_hot=False, until=claimed.lease.until, octets=octets)
-        self._held[claimed.key] = held
+        self._held.add(held)
         return held
 
     def let_go(self, held: Held) -> None:
         """It is settled, or given back."""
-        if self._held.pop(held.claimed.key, None) is None:
+        if held not in self._held:
             return
+        self._held.remove(held)
         if held.is_hot:
             self._handover.done(held.claimed.octets)
         else:
             self._handover.budget.give_back(held.octets)
 
-    def expiring(self, now: datetime) -> list[DeliveryKey]:
+    def expiring(self, now: datetime) -> list[Held]:
         """Those whose lease must be renewed: half of it is over."""
         soon = now + LEASE / 2
-        return [key for key, held in self._held.items() if held.until < soon and not held.is_lost]
-
-    def renewed(self, keys: Collection[DeliveryKey], lost: Collection[DeliveryKey], until: datetime) -> None:
-        """The leases of *keys* run until then, but those of the *lost* are somebody else's now."""
-        for key in keys:
-            if (held := self._held.get(key)) is not None:
-                held.until = until
-                held.is_lost = key in lost
+        return [held for held in self._held if held.until < soon and not held.is_lost]

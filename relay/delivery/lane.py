@@ -71,9 +71,9 @@ class Lane:
             return 1 - len(self._waiting) - self._busy
         return self._ahead - len(self._waiting)
 
-    def measure(self, seconds: float) -> None:
-        """Reckon what is carried in two seconds, from what was carried in the last *seconds*."""
-        pace = round(2 * self._finished / seconds)
+    def measure(self, period: timedelta) -> None:
+        """Reckon what is carried in two seconds, from what was carried in the last *period*."""
+        pace = round(2 * self._finished / period.total_seconds())
         self._ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
         self._finished = 0
 
@@ -82,13 +82,12 @@ class Lane:
         heapq.heappush(self._waiting, (held.claimed.rank_at, next(self._arrivals), held))
         self._stir_one()
 
-    def shed(self, reason: str) -> None:
-        """Give the least urgent back to the queue, where other processes see it."""
-        if self._waiting:
-            least = max(self._waiting)
-            self._waiting.remove(least)
-            heapq.heapify(self._waiting)
-            self._clerk.give_back(least[2], reason)
+    def shed(self, number: int, reason: str) -> None:
+        """Give the *number* least urgent back to the queue, where other processes see them."""
+        self._waiting.sort()  # a sorted list is a heap, too
+        for _, _, held in self._waiting[len(self._waiting) - number :]:
+            self._clerk.give_back(held, reason)
+        del self._waiting[len(self._waiting) - number :]
 
     def stir(self) -> None:
         """Set to work whoever has something to do."""
@@ -216,11 +215,12 @@ class Lane:
 
     def adopt(self, upstream: Upstream) -> None:
         """Go on with changed settings; connections made with the old ones carry nothing more."""
-        if upstream != self.upstream:
-            self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname)
-            self.standing = Standing(self._clerk.rules().rng)  # perhaps that was what was wrong
-            self._narrow = None
+        if upstream == self.upstream:
+            return
         self.upstream = upstream
+        self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname)
+        self.standing = Standing(self._clerk.rules().rng)  # perhaps that was what was wrong
+        self._narrow = None
         self.stir()
 
     def give_all_back(self, reason: str) -> None:

@@ -66,6 +66,11 @@ class Ledger:
         """Wait until everything that was entered is committed."""
         await self._all_written.wait()
 
+    def close(self) -> None:
+        """Insist no longer: the process ends."""
+        for task in self._insisting:
+            task.cancel()
+
     def _look(self, held: Held, settlement: Settlement, written: asyncio.Future[bool]) -> None:
         # No task a settlement: nearly all are written at once.
         if written.cancelled():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 
 from relay.current import Current
 from relay.delivery.clerk import Clerk
@@ -30,10 +32,24 @@ class Roads:
         self._lanes: dict[str, Lane] = {}  # by upstream
         self._ways: dict[str, Sequence[Lane]] = {}  # by route, the first choice first
 
-    @property
-    def lanes(self) -> Iterable[Lane]:
-        """Those that there is, or was, mail for."""
-        return self._lanes.values()
+    def stir(self) -> None:
+        """Set to work whoever has something to do."""
+        for lane in self._lanes.values():
+            lane.stir()
+
+    def measure(self, period: timedelta) -> None:
+        """Reckon how much each lane carries, from the last *period*."""
+        for lane in self._lanes.values():
+            lane.measure(period)
+            lane.stir()
+
+    def by_lane(self, route_ids: Iterable[str]) -> Mapping[Lane, Sequence[str]]:
+        """Which of these routes lead to which lane now; those that lead to none are left out."""
+        found = defaultdict[Lane, list[str]](list)
+        for route_id in route_ids:
+            if (lane := self.lane_for(route_id)) is not None:
+                found[lane].append(route_id)
+        return found
 
     def lane_for(self, route_id: str) -> Lane | None:
         """The lane that a delivery by this route takes now; None: there is none, see `why_not`."""

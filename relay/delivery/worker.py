@@ -7,7 +7,7 @@ costs a second, never mail.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -129,61 +129,57 @@ class Worker:
         with suppress(TimeoutError):  # then the leases run out, and what was sent is sent again: law 4
             async with asyncio.timeout(max(until - loop.time(), 0.1)):
                 await self._clerk.ledger.all_written()
+        self._clerk.ledger.close()
 
     # Looking into the table ----------------------------------------------------------------------
 
     async def _look(self) -> None:
         now = self._clock.now()
         self._roads.heed_changes()
-        if (since := now - self._last_look) >= POLL:
+        is_time = not timedelta(0) <= now - self._last_look < POLL  # also if the clock was put back
+        if is_time:
+            self._roads.measure(max(now - self._last_look, POLL))
             self._last_look = now
-            for lane in self._roads.lanes:
-                lane.measure(since.total_seconds())
-                lane.stir()
             await self._renew(now)
             if await self._db.read(has_due, now):
                 await self._move_on(now)
-            await self._claim(now, may_trade=True)
-        else:
-            await self._claim(now, may_trade=False)
+        if not self._clerk.ledger.is_stuck:
+            await self._claim(now, may_trade=is_time)
 
     async def _claim(self, now: datetime, *, may_trade: bool) -> None:
         """Take what there is room for, most urgent first.
 
         A lane without room may still trade one for a more urgent one that waits in the table.
         """
-        if self._clerk.ledger.is_stuck:
-            return
         demanded = await self._db.read(routes_in_demand)
-        by_lane = defaultdict[Lane, list[str]](list)
-        for route_id in demanded:
-            if (lane := self._roads.lane_for(route_id)) is not None:
-                by_lane[lane].append(route_id)
+        by_lane = self._roads.by_lane(demanded)
         wanted: dict[str, int] = {}
-        trading: list[Lane] = []
+        trading: set[Lane] = set()
         for lane, route_ids in by_lane.items():
             if (room := lane.room) > 0:
                 wanted |= dict.fromkeys(route_ids, -(-room // len(route_ids)))
             elif may_trade and lane.standing.is_up:
                 wanted |= dict.fromkeys(route_ids, 1)
-                trading += [lane] * len(route_ids)
-        claimed = (
-            await self._db.write(claim_due, ClaimOrder(self._owner, now, LEASE, wanted)) if wanted else []
-        )
-        for one in claimed:
-            self._admit(self._hands.take(one))
-        for lane in trading:
-            lane.shed("Waits for more urgent mail")
-        taken = Counter(one.route_id for one in claimed)
+                trading.add(lane)
+        taken = Counter[str]()
+        if wanted:
+            order = ClaimOrder(self._owner, now, LEASE, wanted)
+            for claimed in await self._db.write(claim_due, order):
+                self._admit(self._hands.take(claimed))
+                taken[claimed.route_id] += 1
         self._backlog = {r for r in demanded if taken[r] >= wanted.get(r, 0)}
         for lane, route_ids in by_lane.items():
             lane.has_more = not self._backlog.isdisjoint(route_ids)
+            if lane in trading:
+                lane.shed(sum(taken[r] for r in route_ids), "It waits for more urgent mail")
 
     async def _renew(self, now: datetime) -> None:
-        if keys := self._hands.expiring(now):
-            until = now + LEASE
+        if expiring := self._hands.expiring(now):
+            until, keys = now + LEASE, [held.claimed.key for held in expiring]
             lost = await self._db.write(renew, Renewal(self._owner, keys, until))
-            self._hands.renewed(keys, lost, until)
+            for held in expiring:
+                held.until = until
+                held.is_lost = held.claimed.key in lost
 
     async def _move_on(self, now: datetime) -> None:
         """What time brings: waiting mail falls due, leases of the dead end, what is too old is given up."""
@@ -216,6 +212,5 @@ class Worker:
 
     def _go_on(self) -> None:
         """Something new may begin: there is mail of our own making, or the database is back."""
-        for lane in self._roads.lanes:
-            lane.stir()
+        self._roads.stir()
         self.wake()

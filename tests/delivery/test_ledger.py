@@ -119,7 +119,7 @@ async def test_what_somebody_else_took_over_is_not_begun(db: Database, upstream:
 
         await db.write(give_away, None)
         await office.turn(LEASE * 0.6)
-        held = next(h for h in office.worker._hands._held.values() if h.claimed.key.message_id == message)
+        held = next(h for h in office.worker._hands._held if h.claimed.key.message_id == message)
         await eventually(lambda: held.is_lost)
         await upstream.stop()
         upstream.rules.clear()

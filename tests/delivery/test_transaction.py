@@ -16,6 +16,7 @@ from relay.mail.disposition import Disposition, disposition_of
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
+from tests.delivery.office import eventually
 from tests.kit.upstream import ALL, DROP, MUTE, FakeUpstream, later
 
 WITHOUT_PIPELINING = tuple(offer for offer in ALL if offer != "PIPELINING")
@@ -269,6 +270,14 @@ async def test_the_answer_to_quit_is_not_taken_for_the_answer_to_the_dot(upstrea
     answers = await offer(upstream, envelope_to("bob"), seconds=0.1)
     assert ends(answers) == [L]
     assert "QUIT" not in upstream.commands
+
+
+async def test_an_upstream_that_only_talks_is_hung_up_on(upstream: FakeUpstream) -> None:
+    upstream.on("DOT", b"250 2.0.0 Taken\r\n" * 100_000)
+    async with connected(upstream) as connection:
+        assert ends(await connection.deliver(envelope_to("bob"), LETTER, Priority.NORMAL)) == [D]
+        await eventually(connection._dialogue._transport.is_closing)
+        assert len(connection._dialogue._answers) < 20_000
 
 
 # --- bytes ----------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine
 
 from relay.db.engine import Database
+from relay.delivery.link import MAX_AGE
 from relay.mail.address import Address
 from relay.mail.priority import Priority
 from relay.queue.accept import accept
@@ -258,3 +260,45 @@ async def test_another_upstream_takes_over_from_the_next_delivery_on(
             office.routing.value = table_of(upstream_at(second.port))
             await office.until_state(await office.submit("cid"), "done")
         assert (len(upstream.taken), len(second.taken)) == (1, 1)
+
+
+async def test_an_idle_connection_is_closed_in_good_order(
+    db: Database, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.delivery.lane.IDLE_SECONDS", 0.05)
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        await office.until_state(await office.submit("bob", hot=True), "done")
+        await eventually(lambda: upstream.open == 0)
+        assert upstream.commands[-1] == "QUIT"
+        await office.until_state(await office.submit("bob", hot=True), "done")
+        assert upstream.connections == 2
+
+
+async def test_a_connection_serves_so_many_messages_and_so_long(
+    db: Database, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.delivery.link.MAX_MESSAGES", 3)
+    async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
+        for _ in range(7):
+            await office.until_state(await office.submit("bob", hot=True), "done")
+        assert upstream.connections == 3
+        office.clock.turn(MAX_AGE)
+        await office.until_state(await office.submit("bob", hot=True), "done")
+        assert upstream.connections == 4
+
+
+async def test_two_processes_share_the_table_and_no_letter_goes_twice(
+    engine: Engine, db: Database, upstream: FakeUpstream
+) -> None:
+    other_db = Database(engine)
+    one = Office(db, upstream_at(upstream.port, concurrency=4), owner="node/0")
+    two = Office(other_db, upstream_at(upstream.port, concurrency=4), owner="node/1")
+    async with one.open(), two.open():
+        messages = [await one.submit(f"r{number}") for number in range(60)]
+        two.worker.wake()
+        for message in messages:
+            await one.until_state(message, "done")
+    assert sorted(t.rcpts[0] for t in upstream.taken) == sorted(
+        f"RCPT TO:<r{number}@example.net>" for number in range(60)
+    )
+    assert other_db.engine is engine

@@ -7,6 +7,8 @@ import asyncio
 from relay.delivery.classify import Step, cut_off, not_understood, timed_out
 from relay.delivery.transports.replies import Answer, ReplyReader
 
+_MOST_UNASKED = 100  # replies that nobody asked for; beyond them the upstream is only filling our memory
+
 
 class Dialogue(asyncio.Protocol):
     """Asks, and waits for as many replies as were asked for.
@@ -40,6 +42,8 @@ class Dialogue(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect replies; wake whoever waits once all he asked for are there."""
         self._answers += self._reader.feed(data)
+        if len(self._answers) > self._wanted + _MOST_UNASKED:
+            self.abort()
         if self._reader.fault or len(self._answers) >= self._wanted > 0:
             self._wake()
 

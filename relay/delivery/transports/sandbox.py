@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from relay.delivery.transports.base import Answers
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
@@ -28,6 +30,7 @@ class Sandbox:
 
     async def deliver(self, envelope: Envelope, content: bytes, priority: Priority) -> Answers:  # noqa: ARG002
         """Take it for everybody."""
+        await asyncio.sleep(0)  # as if there were something to wait for: others have their turn meanwhile
         return Answers(dict.fromkeys((r.number for r in envelope.recipients), KEPT))
 
     async def close(self) -> None:

@@ -160,8 +160,11 @@ class Opening:
     async def _connect_to(self, family: int, address: Any) -> str:
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
+        # Each address has its share of the time, or one that is silent would take it all.
+        share = self._upstream.timeout.total_seconds() / len(self._addresses)
         try:
-            await asyncio.get_running_loop().sock_connect(self._socket, address)
+            async with asyncio.timeout(share):
+                await asyncio.get_running_loop().sock_connect(self._socket, address)
         except OSError:
             self._socket.close()
             raise
