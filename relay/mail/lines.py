@@ -1,6 +1,7 @@
 """Line ends: only CRLF ends a line of mail (RFC 5321 §2.3.8)."""
 
 import re
+from collections.abc import Iterator
 
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
@@ -23,6 +24,20 @@ def dot_stuffed(content: bytes) -> bytes:
     """*content* as DATA sends it, without the final dot (RFC 5321 §4.5.2)."""
     stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def dot_stuffed_pieces(content: bytes, most: int) -> Iterator[bytes]:
+    """The same in pieces of about *most* octets (at least 2), so that a large letter is not copied whole."""
+    position = 0
+    while position < len(content):
+        end = position + most
+        if content[end - 1 : end] == b"\r":
+            end -= 1  # no CRLF is cut in two
+        piece = content[position:end]
+        begins_line = position == 0 or content[position - 2 : position] == b"\r\n"
+        stuffed = piece.replace(b"\r\n.", b"\r\n..") if b"\r\n." in piece else piece
+        yield b"." + stuffed if begins_line and piece.startswith(b".") else stuffed
+        position = end
 
 
 def dot_unstuffed(content: bytes) -> bytes:

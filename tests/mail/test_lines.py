@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mail.lines import dot_stuffed, dot_unstuffed, has_bare, normalised
+from relay.mail.lines import dot_stuffed, dot_stuffed_pieces, dot_unstuffed, has_bare, normalised
 
 pieces = st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"..", b"a", b"\0"])
 tricky = st.lists(pieces, max_size=20).map(b"".join)
@@ -37,6 +37,7 @@ def test_what_is_right_is_not_even_copied() -> None:
     assert normalised(content) is content
     assert dot_stuffed(content) is content
     assert dot_unstuffed(content) is content
+    assert next(dot_stuffed_pieces(content, 100)) is content
 
 
 @given(contents)
@@ -61,3 +62,9 @@ def test_dots_added_are_the_dots_taken_away(content: bytes) -> None:
 def test_no_line_of_what_is_sent_is_a_dot_alone(content: bytes) -> None:
     sent = b"\r\n" + dot_stuffed(normalised(content)) + b"\r\n"
     assert b"\r\n.\r\n" not in sent
+
+
+@given(contents, st.integers(2, 9))
+def test_in_pieces_the_same_is_sent(content: bytes, most: int) -> None:
+    assert b"".join(dot_stuffed_pieces(content, most)) == dot_stuffed(content)
+    assert all(0 < len(piece) <= 2 * most for piece in dot_stuffed_pieces(content, most))

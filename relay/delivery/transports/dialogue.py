@@ -75,7 +75,7 @@ class Dialogue(asyncio.Protocol):
 
     # We call these -----------------------------------------------------------------------------
 
-    def write(self, *parts: bytes | memoryview) -> None:
+    def write(self, *parts: bytes) -> None:
         """Send *parts* as they stand."""
         self._transport.writelines(parts)
 

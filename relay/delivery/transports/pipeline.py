@@ -16,7 +16,7 @@ from relay.delivery.transports.parameters import Offers, mail_command, rcpt_comm
 from relay.delivery.transports.replies import Answer
 from relay.delivery.transports.transaction import Transaction
 from relay.mail.envelope import Envelope, Recipient
-from relay.mail.lines import dot_stuffed
+from relay.mail.lines import dot_stuffed_pieces
 from relay.mail.priority import Priority
 
 DOT_SECONDS = 600.0  # RFC 5321 §4.5.3.2.6: who gives up sooner sends twice
@@ -141,18 +141,21 @@ class Pipeline:
             await self.ask(b".\r\n", Step.DOT)
             return
         transaction.is_begun = True
-        stuffed = memoryview(dot_stuffed(content))
         end = b".\r\n" if not content or content.endswith(b"\r\n") else b"\r\n.\r\n"
-        position = 0
-        while len(stuffed) - position > _CHUNK:
-            self._dialogue.write(stuffed[position : position + _CHUNK])
-            position += _CHUNK
-            await self._dialogue.drained(Step.BODY, self._seconds)
-            if self._dialogue.has_unasked:
-                raise not_understood(Step.BODY, "an answer before the end of it")
-        self._dialogue.write(stuffed[position:], end)
+        last = b""
+        for piece in dot_stuffed_pieces(content, _CHUNK):
+            if last:
+                await self._send_piece(last)
+            last = piece
+        self._dialogue.write(last, end)
         (answer,) = await self._dialogue.replies(1, Step.DOT, self._dot_seconds)
         transaction.hear_end(answer)
+
+    async def _send_piece(self, piece: bytes) -> None:
+        self._dialogue.write(piece)
+        await self._dialogue.drained(Step.BODY, self._seconds)
+        if self._dialogue.has_unasked:
+            raise not_understood(Step.BODY, "an answer before the end of it")
 
 
 def _hear_envelope(
