@@ -20,7 +20,7 @@ from relay.mail.disposition import Disposition, Outcome, disposition_of
 from relay.mail.envelope import Recipient
 from relay.mail.reply import Reply
 from relay.notify.bounce import Failure
-from relay.queue.items import Acceptance, AttemptRecord, Claimed, Settlement
+from relay.queue.items import Acceptance, AttemptRecord, Claimed, Origin, Settlement
 from relay.queue.rank import rank_at
 from relay.routing.upstreams import Upstream
 
@@ -103,6 +103,23 @@ def tell(settlement: Settlement) -> None:
             )
         if those and disposition is Disposition.DEFERRED and settlement.retry_at is not None:
             log.delivery_deferred(delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0]))
+
+
+def announce_followers(settlement: Settlement) -> None:
+    """Log the messages of our own that came of it, once they are committed."""
+    failed = sum(o.disposition is not Disposition.DELIVERED for o in settlement.outcomes)
+    for follower in settlement.bounces:
+        log.message_accepted(
+            message=follower.id,
+            origin=follower.origin.value,
+            session=None,
+            user=None,
+            sender=str(follower.envelope.sender),
+            recipients=len(follower.envelope.recipients),
+            octets=len(follower.content),
+        )
+        if follower.origin is Origin.BOUNCE:
+            log.bounced(message=settlement.claimed.key.message_id, bounce=follower.id, recipients=failed)
 
 
 def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> tuple[Outcome, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from relay import log
 from relay.delivery.rules import Rules
 from relay.notify.bounce import Failure, compose_bounce
 from relay.queue.items import Acceptance, Claimed, Origin
@@ -30,7 +29,4 @@ def bounces_of(
         settings=rules.settings,
         route_of=lambda envelope, user_id: rules.way_for(envelope, user_id, claimed.route_id),
     )
-    if bounce is None:
-        return ()
-    log.bounced(message=claimed.key.message_id, bounce=bounce.id, recipients=len(failures))
-    return (bounce,)
+    return () if bounce is None else (bounce,)

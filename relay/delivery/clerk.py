@@ -14,7 +14,7 @@ from relay import log
 from relay.budget import Budget
 from relay.clock import Clock
 from relay.db.engine import Database
-from relay.delivery.attempt import Try, bare_settlement_of, settlement_of, tell
+from relay.delivery.attempt import Try, announce_followers, bare_settlement_of, settlement_of, tell
 from relay.delivery.hands import Hands, Held
 from relay.delivery.ledger import DATABASE_AWAY, Ledger
 from relay.delivery.rules import Rules
@@ -113,6 +113,7 @@ class Clerk:
             log.lease_lost(delivery=str(held.claimed.key))
         self.hands.let_go(held)
         if settlement.bounces:
+            announce_followers(settlement)
             self._on_more()
 
     # Signs of life -------------------------------------------------------------------------------
