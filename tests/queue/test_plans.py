@@ -1,0 +1,103 @@
+"""The queue must not grow slower with what waits in it, nor with what is long done.
+
+So every question that is asked again and again must be answered from an index that holds only what
+it is about.  Both databases take such a partial index only for a condition they can see through.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from relay.queue.browse import accepted_since, counts, queue_page
+from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
+from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
+from relay.queue.states import DeliveryState
+from tests.kit.clock import NOON
+
+LEASE = timedelta(minutes=2)
+
+
+class Plans:
+    """Notes how the database would answer each SELECT that is asked of it."""
+
+    def __init__(self, tx: Connection) -> None:
+        self.tx = tx
+        self.seen: list[str] = []
+        if tx.dialect.name == "postgresql":
+            tx.execute(text("SET LOCAL enable_seqscan = off"))  # it would not bother for so few rows
+            tx.execute(text("SET LOCAL enable_bitmapscan = off"))
+
+    def note(self, _tx: Connection, cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if statement.startswith("SELECT") and not self._is_explaining:
+            self._is_explaining = True
+            how = "EXPLAIN QUERY PLAN " if self.tx.dialect.name == "sqlite" else "EXPLAIN "
+            rows = self.tx.exec_driver_sql(how + statement, parameters)  # type: ignore[arg-type]
+            self.seen.append("\n".join(str(row[-1]) for row in rows))
+            self._is_explaining = False
+
+    _is_explaining = False
+
+
+@pytest.fixture
+def plans(engine: Engine) -> Iterator[Plans]:
+    with engine.begin() as tx:
+        noted = Plans(tx)
+        event.listen(tx, "before_cursor_execute", noted.note)
+        yield noted
+
+
+def test_claiming_reads_only_what_is_queued_for_the_route(plans: Plans) -> None:
+    claim_due(plans.tx, [ClaimOrder("node/1", NOON, LEASE, {"default": 10})])
+    (plan,) = plans.seen
+    assert "ix_deliveries_ready" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_promoting_reads_only_what_is_due(plans: Plans) -> None:
+    promote(plans.tx, [NOON])
+    (plan,) = plans.seen
+    assert "ix_deliveries_waiting" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_taking_back_reads_only_what_is_leased(plans: Plans) -> None:
+    take_back(plans.tx, [TakeBack(NOON), TakeBack(NOON, owner="node/1")])
+    assert ["ix_deliveries_leased" in plan for plan in plans.seen] == [True, True]
+
+
+def test_giving_up_reads_only_what_is_too_old(plans: Plans) -> None:
+    claim_expired(plans.tx, [ExpiryOrder("node/1", NOON, LEASE, 10)])
+    (plan,) = plans.seen
+    assert "ix_deliveries_resting" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_looking_whether_anything_is_due_reads_three_indexes(plans: Plans) -> None:
+    has_due(plans.tx, NOON)
+    (plan,) = plans.seen
+    for index in ("ix_deliveries_waiting", "ix_deliveries_leased", "ix_deliveries_resting"):
+        assert index in plan
+
+
+def test_counting_reads_nothing_that_is_done(plans: Plans) -> None:
+    counts(plans.tx)
+    resting, leased = plans.seen
+    assert "ix_deliveries_resting" in resting
+    assert "ix_deliveries_leased" in leased
+
+
+def test_counting_what_was_accepted_today_reads_today(plans: Plans) -> None:
+    accepted_since(plans.tx, NOON)
+    (plan,) = plans.seen
+    assert "ix_messages_accepted_at" in plan
+
+
+@pytest.mark.parametrize("state", [None, DeliveryState.WAITING, DeliveryState.HELD])
+def test_a_page_reads_nothing_that_is_done(plans: Plans, state: DeliveryState | None) -> None:
+    queue_page(plans.tx, state=state)
+    assert "ix_deliveries_resting" in plans.seen[-1]
