@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from relay.queue.browse import accepted_since, counts, queue_page
 from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
+from relay.queue.demand import routes_in_demand
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
 from relay.queue.states import DeliveryState
 from tests.kit.clock import NOON
@@ -54,6 +55,12 @@ def test_claiming_reads_only_what_is_queued_for_the_route(plans: Plans) -> None:
     assert "ix_deliveries_ready" in plan
     assert "Sort" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_what_is_in_demand_is_found_by_steps_along_the_same_index(plans: Plans) -> None:
+    routes_in_demand(plans.tx)
+    (plan,) = plans.seen
+    assert "ix_deliveries_ready" in plan
 
 
 def test_promoting_reads_only_what_is_due(plans: Plans) -> None:
