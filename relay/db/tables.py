@@ -90,6 +90,19 @@ credentials = Table(
     UniqueConstraint("user_id", "name"),
 )
 
+login_attempts = Table(  # who tried to log in, counted by day and source; "" is any name that nobody has
+    "login_attempts",
+    metadata,
+    Column("user_name", _NAME, primary_key=True),
+    Column("network", String(64), primary_key=True),  # the /24 or /64 of the client
+    Column("day", UtcDateTime, primary_key=True, index=True),
+    Column("mechanism", String(32), primary_key=True),
+    Column("result", String(24), primary_key=True),  # accounts.attempts.Result
+    Column("count", Integer, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("last_from", String(64), nullable=False),
+)
+
 sender_requests = Table(
     "sender_requests",
     metadata,
@@ -277,6 +290,7 @@ messages = Table(
     Column("helo", _NAME),
     Column("tls", String(64)),
     Column("listener", String(64)),
+    Column("login", String(32)),  # the mechanism of AUTH, or mail.session.TRUSTED
     Column("sender", _ADDRESS, nullable=False),
     Column("header_from", _ADDRESS),
     Column("subject", String(255)),
