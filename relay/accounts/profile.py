@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from relay.mail.address import Address
 from relay.mail.priority import Priority
 from relay.policy.decision import Mismatch
 from relay.policy.grants import Grants, parse_patterns
-from relay.policy.submission import Limits
+from relay.policy.limits import Limits, from_members, to_members
 
 MAX_NAME_LENGTH = 255
 _NO_LIMITS = Limits()
@@ -98,17 +98,16 @@ def _plain(value: Any) -> Any:
         case Address():
             return str(value)
         case Limits():
-            return asdict(value)
+            return to_members(value)
         case _:
             return value
 
 
 def limits_from_text(text: str) -> Limits:
     """Read limits as `limits_to_text` wrote them; members that this version does not know say nothing."""
-    known = {f.name for f in fields(Limits)}
-    return Limits(**{name: value for name, value in json.loads(text).items() if name in known})
+    return from_members(json.loads(text))
 
 
 def limits_to_text(limits: Limits) -> str:
     """Write limits as JSON, only those that are set."""
-    return json.dumps({name: value for name, value in asdict(limits).items() if value is not None})
+    return json.dumps(to_members(limits))

@@ -7,15 +7,17 @@ CHECKS is the whole policy, in the order of asking; each check is one function i
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+from relay.policy.checks.destination import recipient_is_allowed
 from relay.policy.checks.header_from import header_from_is_granted
 from relay.policy.checks.loop import does_not_loop
+from relay.policy.checks.origin import origin_is_allowed
 from relay.policy.checks.recipients import within_recipient_count
 from relay.policy.checks.sender import sender_is_granted
 from relay.policy.checks.size import fits_size
 from relay.policy.decision import ACCEPT, Decision, Reject, stricter
 from relay.policy.submission import Submission
 
-__all__ = ["CHECKS", "Stage", "decide"]
+__all__ = ["CHECKS", "Stage", "decide", "explain"]
 
 
 class Stage(StrEnum):
@@ -29,8 +31,8 @@ class Stage(StrEnum):
 Check = Callable[[Submission], Decision]
 
 CHECKS: Mapping[Stage, tuple[Check, ...]] = {
-    Stage.MAIL: (sender_is_granted, fits_size),
-    Stage.RCPT: (within_recipient_count,),
+    Stage.MAIL: (origin_is_allowed, sender_is_granted, fits_size),
+    Stage.RCPT: (within_recipient_count, recipient_is_allowed),
     Stage.DATA: (fits_size, does_not_loop, header_from_is_granted),
 }
 
@@ -48,3 +50,8 @@ def decide(stage: Stage, submission: Submission) -> Decision:
         if answer is not ACCEPT:
             decision = stricter(decision, answer)
     return decision
+
+
+def explain(stage: Stage, submission: Submission) -> list[tuple[str, Decision]]:
+    """What each check of *stage* says by itself, in the order of asking, for whoever wants to know why."""
+    return [(check.__name__, check(submission)) for check in CHECKS[stage]]

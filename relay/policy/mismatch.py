@@ -15,19 +15,25 @@ NOT_YOURS = Reply(550, "7.1", "You may not send as {sender}")
 def on_mismatch(submission: Submission, foreign: Sequence[Address], rule: str) -> Decision:
     """Decide as the user's account says; each of the *foreign* senders is worth a notice.
 
-    Rewriting needs a default sender that is itself granted; without one the mail is refused.
+    Rewriting needs a default sender that is itself granted; without one the mail is refused.  So is mail
+    with the null sender and a foreign From that would else be allowed: nobody could be told of its end.
     """
     user = submission.user
     notices = tuple(SenderMismatch(str(sender)) for sender in dict.fromkeys(foreign))
     match user.mismatch:
-        case Mismatch.ALLOW:
+        case Mismatch.ALLOW if submission.envelope.sender != Address.NULL:
             return Accept(notices)
         case Mismatch.HOLD:
-            return Hold(f"{user.name} may not send as {foreign[0]}", notices)
+            return Hold(held_because(user.name, foreign[0]), notices)
         case Mismatch.REWRITE if user.default_sender and user.grants.allow(user.default_sender):
             return Rewrite(user.default_sender, notices)
         case _:
             return Reject(_not_yours(foreign[0], in_utf8=submission.envelope.smtputf8), rule, notices)
+
+
+def held_because(user: str, sender: Address | str) -> str:
+    """Why mail of *user* with that sender is held: it is found again by these words."""
+    return f"{user} may not send as {sender}"
 
 
 def _not_yours(sender: Address, *, in_utf8: bool) -> Reply:

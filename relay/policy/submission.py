@@ -11,22 +11,11 @@ from relay.mail.priority import Priority
 from relay.mail.session import Session
 from relay.policy.decision import Mismatch
 from relay.policy.grants import Grants
+from relay.policy.limits import Limits, lower
 
+__all__ = ["Limits", "Submission", "User", "lower"]
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What may be done at most: a user's own limits, or the server's.  None: no limit of that kind."""
-
-    max_message_bytes: int | None = None
-    max_recipients: int | None = None
-    max_received_fields: int | None = None
-
-
-def lower(one: int | None, other: int | None) -> int | None:
-    """The smaller of two limits, either of which may be none."""
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
+_NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +30,7 @@ class User:
     default_sender: Address | None = None
     default_priority: Priority = Priority.NORMAL
     highest_priority: Priority | None = None
-    limits: Limits = Limits()
+    limits: Limits = _NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
