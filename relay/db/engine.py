@@ -87,6 +87,13 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
 
+# A transaction costs half a millisecond of processor time before its first item, and under load the
+# loop needs that time itself.  So while many write at once, more of them are gathered into the next
+# group; who writes alone never waits.
+_CROWD = 3
+_GATHER_SECONDS = 0.0015
+
+
 class _OutOfReach(Exception):
     """No transaction could be begun: the database is gone, or locked for too long."""
 
@@ -168,6 +175,8 @@ class Database:
             while group := self._take_group():
                 self._commit(group)
                 self._loop.call_soon_threadsafe(_resolve, group)
+                if len(group) >= _CROWD:
+                    time.sleep(_GATHER_SECONDS)
             if self._is_closing and not self._pending:
                 self._hang_up()
                 return

@@ -40,10 +40,17 @@ class TlsLayer:
 
     def _read_all(self) -> bytes:
         pieces: list[bytes] = []
-        with suppress(ssl.SSLWantReadError):
-            while piece := self._session.read(_READ):
-                pieces.append(piece)
-            self.has_ended = True
+        # Each call into OpenSSL lets other threads run and costs as much as a command does: so none
+        # is made only to be told that there is nothing more.
+        while self._incoming.pending or self._session.pending():
+            try:
+                piece = self._session.read(_READ)
+            except ssl.SSLWantReadError:
+                break
+            if not piece:
+                self.has_ended = True
+                break
+            pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def send(self, plaintext: bytes) -> None:

@@ -27,8 +27,8 @@ def _announce(server: Server) -> str | None:
     longest = _longest(server)
     if not longest:
         return None
-    latest = server.door.office.clock.now() + longest
-    return f"FUTURERELEASE {longest.total_seconds():.0f} {latest:%Y-%m-%dT%H:%M:%SZ}"
+    latest = (server.door.office.clock.now() + longest).replace(tzinfo=None, microsecond=0)
+    return f"FUTURERELEASE {longest.total_seconds():.0f} {latest.isoformat()}Z"
 
 
 def _hold_for(server: Server, value: str) -> Mapping[str, Any]:
