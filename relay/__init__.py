@@ -7,7 +7,7 @@ other: the queue is the only door between them, and the queue is the database.
 
 To read the code, begin with the words (`mail`), then follow one message: `submission.handler`,
 `policy`, `queue.accept`, `queue.claim`, `delivery.worker`, `delivery.attempt`, `queue.settle`,
-`notify.bounce`.  `service` shows how one process is put together, `supervisor` how a node is.
+`notify.report`.  `service` shows how one process is put together, `supervisor` how a node is.
 """
 
 __version__ = "0.1.0"

@@ -81,6 +81,81 @@ class Settings:
     max_connections_per_address: Annotated[
         int, About("The most connections from one address to one relay process at once.", least=1)
     ] = 200
+    handshake_timeout: Annotated[
+        timedelta,
+        About(
+            "How long a client may take for the TLS handshake, or a balancer for its PROXY header: "
+            "programs need milliseconds, and whoever never ends one holds a socket.",
+            least=timedelta(seconds=1),
+        ),
+    ] = timedelta(seconds=15)
+    login_timeout: Annotated[
+        timedelta,
+        About(
+            "How long a client may take from its connection to its login: strangers get little time.",
+            least=timedelta(seconds=10),
+        ),
+    ] = timedelta(minutes=2)
+    idle_timeout: Annotated[
+        timedelta,
+        About(
+            "How long a client may say nothing once it is logged in (RFC 5321 asks for 5 minutes).",
+            least=timedelta(seconds=10),
+        ),
+    ] = timedelta(minutes=5)
+    session_lifetime: Annotated[
+        timedelta,
+        About(
+            "How long a session may last in all; a message that is arriving may end. Clients that never "
+            "hang up would never see another node.",
+            least=timedelta(minutes=1),
+        ),
+    ] = timedelta(hours=12)
+    slowest_transfer: Annotated[
+        int,
+        About(
+            "The least octets per second at which a message must arrive, beyond one idle_timeout; who drips "
+            "them one by one is cut off. 0: as slowly as it likes.",
+            least=0,
+        ),
+    ] = 100
+    max_errors: Annotated[
+        int,
+        About(
+            "A session ends after so many replies of 5xx: a program that errs so often does not listen.",
+            least=1,
+        ),
+    ] = 20
+    max_fruitless_commands: Annotated[
+        int,
+        About(
+            "NOOP, RSET, EHLO, VRFY and the like that are free between two messages; each further one "
+            "counts as an error.",
+            least=10,
+        ),
+    ] = 100
+    max_commands_per_session: Annotated[
+        int,
+        About("The most commands of one session; then the client has to connect again.", least=100),
+    ] = 1_000_000
+    max_messages_per_session: Annotated[
+        int,
+        About(
+            "The most messages of one session; then the client has to connect again, perhaps elsewhere.",
+            least=1,
+        ),
+    ] = 100_000
+    max_line_bytes: Annotated[
+        int,
+        About(
+            "The longest line of a message, in octets. RFC 5322 allows 998, programs send more, and some "
+            "upstreams break or refuse them.",
+            least=998,
+        ),
+    ] = 64 * 1024
+    max_header_bytes: Annotated[
+        int, About("The largest header of a message, in octets; never more than 256K.", least=8 * 1024)
+    ] = 256 * 1024
     longest_hold: Annotated[
         timedelta,
         About(
@@ -88,6 +163,16 @@ class Settings:
             least=timedelta(0),
         ),
     ] = timedelta(days=30)
+    delay_notice_after: Annotated[
+        timedelta,
+        About(
+            "After how long a sender hears that a message is still on its way (DSN's DELAY); 0s: never.",
+            least=timedelta(0),
+        ),
+    ] = timedelta(hours=4)
+    delay_notice_unasked: Annotated[
+        bool, About("Tell of a delay also those who did not say by NOTIFY what they want to hear of.")
+    ] = False
     refuse_bare_newlines: Annotated[
         bool, About("Refuse messages with a bare CR or LF instead of making it CRLF.")
     ] = False
@@ -107,6 +192,10 @@ class Settings:
     message_retention: Annotated[
         timedelta,
         About("How long the record of a finished message is kept.", least=timedelta(hours=1)),
+    ] = timedelta(days=30)
+    event_retention: Annotated[
+        timedelta,
+        About("How long it is remembered what was refused, and why.", least=timedelta(hours=1)),
     ] = timedelta(days=30)
 
     @property

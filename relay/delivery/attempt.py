@@ -6,38 +6,23 @@ anything is written down.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from relay import log
 from relay.delivery.archive import archive_copies
-from relay.delivery.bounces import bounces_of
 from relay.delivery.classify import is_enough_for_now
+from relay.delivery.news import news_of
+from relay.delivery.reports import reports_of
 from relay.delivery.rules import Rules
-from relay.delivery.transports.base import Answers
+from relay.delivery.tried import Try
 from relay.mail.disposition import Disposition, Outcome, disposition_of
 from relay.mail.envelope import Recipient
 from relay.mail.reply import Reply
-from relay.notify.bounce import Failure
 from relay.queue.items import Acceptance, AttemptRecord, Claimed, Origin, Settlement
 from relay.queue.rank import rank_at
-from relay.routing.upstreams import Upstream
 
 _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from reporting this; the log says more")
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """One offer to one upstream: when, how it was secured, and what was answered."""
-
-    upstream: Upstream
-    started_at: datetime
-    finished_at: datetime
-    answers: Answers
-    remote: str | None = None
-    tls: str | None = None
-    keeps_content: bool = False
 
 
 def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) -> Settlement:
@@ -47,11 +32,10 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
     ends = {outcome.disposition for outcome in outcomes}
     retry_at = _retry_at(claimed, outcomes, now, rules) if Disposition.DEFERRED in ends else None
     is_expired = retry_at is not None and retry_at >= claimed.expires_at
-    given_up = ends & ({Disposition.FAILED, Disposition.DEFERRED} if is_expired else {Disposition.FAILED})
     followers: tuple[Acceptance, ...] = ()
-    if given_up:
-        failures = _failures(claimed, outcomes, tried, given_up)
-        followers = bounces_of(claimed, content, failures, now, rules)
+    news = news_of(claimed, outcomes, tried, retry_at=None if is_expired else retry_at, rules=rules)
+    if news:
+        followers = reports_of(claimed, content, news, now, rules)
     if Disposition.DELIVERED in ends:
         followers += archive_copies(claimed, content, tried.upstream, now, rules)
     return Settlement(
@@ -142,22 +126,6 @@ def _retry_at(claimed: Claimed, outcomes: Sequence[Outcome], now: datetime, rule
     if some_have_it and all(is_enough_for_now(reply) for reply in deferred):
         return now
     return now + rules.settings.schedule.delay_after(claimed.number, rules.rng)
-
-
-def _failures(
-    claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, given_up: Collection[Disposition]
-) -> list[Failure]:
-    by_number = {recipient.number: recipient for recipient in claimed.envelope.recipients}
-    return [
-        Failure(
-            by_number[outcome.number],
-            outcome.reply,
-            remote=None if outcome.number in tried.answers.unheard else tried.upstream.host or None,
-            is_expired=outcome.disposition is Disposition.DEFERRED,
-        )
-        for outcome in outcomes
-        if outcome.disposition in given_up
-    ]
 
 
 def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:

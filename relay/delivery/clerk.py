@@ -14,10 +14,11 @@ from relay import log
 from relay.budget import Budget
 from relay.clock import Clock
 from relay.db.engine import Database
-from relay.delivery.attempt import Try, announce_followers, bare_settlement_of, settlement_of, tell
+from relay.delivery.attempt import announce_followers, bare_settlement_of, settlement_of, tell
 from relay.delivery.hands import Hands, Held
 from relay.delivery.ledger import DATABASE_AWAY, Ledger
 from relay.delivery.rules import Rules
+from relay.delivery.tried import Try
 from relay.queue.claim import Release, release
 from relay.queue.content import read_content
 from relay.queue.items import Settlement

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from relay.delivery.bounces import bounces_of
+from relay.delivery.reports import reports_of
 from relay.delivery.rules import Rules
 from relay.mail.disposition import Disposition, Outcome
 from relay.mail.reply import Reply
-from relay.notify.bounce import Failure
+from relay.notify.report import Action, Fate
 from relay.queue.items import AttemptRecord, Claimed, Settlement
 
 
@@ -17,11 +17,11 @@ def settlement_of_expired(claimed: Claimed, content: bytes, now: datetime, rules
     hours = (now - claimed.accepted_at).total_seconds() / 3600
     reply = Reply(451, "4.7", f"Not delivered within {hours:.0f} hours; giving up")
     recipients = claimed.envelope.recipients
-    failures = [Failure(recipient, reply, is_expired=True) for recipient in recipients]
+    fates = [Fate(recipient, reply, is_expired=True) for recipient in recipients]
     return Settlement(
         claimed=claimed,
         record=AttemptRecord(upstream=None, started_at=now, finished_at=now, reply=reply),
         outcomes=tuple(Outcome(recipient.number, Disposition.FAILED, reply) for recipient in recipients),
-        bounces=bounces_of(claimed, content, failures, now, rules),
+        bounces=reports_of(claimed, content, {Action.FAILED: fates}, now, rules),
         is_expired=True,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from relay import log
-from relay.delivery.attempt import Try
 from relay.delivery.classify import Scope, Step, Trouble
 from relay.delivery.clerk import Clerk
 from relay.delivery.hands import Held
 from relay.delivery.link import Link
 from relay.delivery.transports.base import Answers
+from relay.delivery.tried import Try
 from relay.mail.address import Address
 from relay.mail.envelope import Envelope
 from relay.mail.reply import Reply
@@ -83,8 +84,8 @@ class Runner:
 
     async def _offer(self, held: Held, content: bytes, link: Link) -> Try:
         connection, claimed = link.connection, held.claimed
-        envelope = _as_sent_by(link.upstream, claimed.envelope)
         started_at = self._clerk.clock.now()
+        envelope = _as_sent_by(link.upstream, claimed.envelope, started_at)
         answers = await connection.deliver(envelope, content, claimed.priority)
         return Try(
             upstream=link.upstream,
@@ -94,6 +95,8 @@ class Runner:
             remote=connection.remote,
             tls=connection.tls,
             keeps_content=connection.keeps_content,
+            reports_on=connection.offers.dsn,
+            keeps_time=connection.offers.deliver_by,
         )
 
     async def _see_to(self, held: Held, content: bytes, tried: Try, link: Link) -> None:
@@ -132,8 +135,13 @@ class Runner:
             await link.connection.close()
 
 
-def _as_sent_by(upstream: Upstream, envelope: Envelope) -> Envelope:
-    """*envelope* with the account's own sender, if it has one; a report keeps its null sender."""
+def _as_sent_by(upstream: Upstream, envelope: Envelope, now: datetime) -> Envelope:
+    """*envelope* with the account's own sender, if it has one, and with the time that is left.
+
+    A report keeps its null sender.
+    """
+    if envelope.deliver_by is not None:
+        envelope = replace(envelope, by_seconds=int((envelope.deliver_by - now).total_seconds()))
     if upstream.sender_address is None or envelope.sender == Address.NULL:
         return envelope
     return replace(envelope, sender=upstream.sender_address)

@@ -33,7 +33,8 @@ class Envelope:
 
     `size_declared` is in octets; `ret` and `envid` are RFC 3461's, exactly as given; `mt_priority`
     is -9 to 9 (RFC 6710); `hold_until` comes from HOLDFOR or HOLDUNTIL (RFC 4865); `deliver_by`
-    and `by_mode` from BY (RFC 2852); `require_tls` is RFC 8689's.
+    and `by_mode` from BY (RFC 2852), `by_seconds` is what is left of that when it is passed on, less
+    than nothing if it is over; `require_tls` is RFC 8689's.
     """
 
     sender: Address
@@ -47,5 +48,6 @@ class Envelope:
     hold_until: datetime | None = None
     deliver_by: datetime | None = None
     by_mode: str | None = None
+    by_seconds: int | None = None
     require_tls: bool = False
     auth: str | None = field(default=None, repr=False)

@@ -29,6 +29,21 @@ def from_mt_priority(value: int) -> Priority:
     return Priority.LOW if value >= -3 else Priority.VERY_LOW
 
 
+# One value of each level, of those that RFC 6710 §9 and its profiles use.
+_MT_PRIORITY = {
+    Priority.VERY_HIGH: 4,
+    Priority.HIGH: 2,
+    Priority.NORMAL: 0,
+    Priority.LOW: -2,
+    Priority.VERY_LOW: -4,
+}
+
+
+def to_mt_priority(priority: Priority) -> int:
+    """Name *priority* as MT-PRIORITY does."""
+    return _MT_PRIORITY[priority]
+
+
 _WORDS: Mapping[str, Mapping[str, Priority]] = {
     "importance": {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW},
     "priority": {"urgent": Priority.HIGH, "normal": Priority.NORMAL, "non-urgent": Priority.LOW},

@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from relay.mail.reply import Reply
 
-BOUNCE_SUBJECT = "Not delivered: your message to {recipients}"
 
-BOUNCE = """\
+class ReportWords(NamedTuple):
+    """How one kind of news is put: in the subject, of one address, of many, and what comes next."""
+
+    subject: str
+    one: str
+    many: str
+    what_follows: str
+
+
+REPORTS: Mapping[str, ReportWords] = {
+    "failed": ReportWords(
+        "Not delivered: your message to {recipients}",
+        "Your message could not be delivered to this address.",
+        "Your message could not be delivered to these {count} addresses.",
+        "We will not try again.",
+    ),
+    "delayed": ReportWords(
+        "Delayed: your message to {recipients}",
+        "Your message has not been delivered to this address yet.",
+        "Your message has not been delivered to these {count} addresses yet.",
+        "We go on trying; there is nothing that you have to do.",
+    ),
+    "relayed": ReportWords(
+        "Passed on: your message to {recipients}",
+        "Your message was passed on for this address.",
+        "Your message was passed on for these {count} addresses.",
+        "The next server makes no such reports: you will hear of it again only if it fails.",
+    ),
+}
+
+REPORT = """\
 This is the mail server {hostname}.
 
-{what_happened} {nothing_to_come}
+{what_happened} {what_follows}
 
 {message}
 
@@ -20,15 +50,15 @@ This is the mail server {hostname}.
 The report below is for mail programs. It is followed by {returned} of your message.
 """
 
-BOUNCE_RECIPIENT = """\
+REPORT_RECIPIENT = """\
 {address}
     What happened: {why}
     {said_by}: {reply}
     What to do: {advice}"""
 
-FAILED_ONE = "Your message could not be delivered to this address."
-FAILED_MANY = "Your message could not be delivered to these {count} addresses."
-NOTHING_TO_COME = "We will not try again."
+REPORT_ANSWER = """\
+{address}
+    {said_by}: {reply}"""
 
 WHY: Mapping[str, tuple[str, str]] = {
     # RFC 3463 subject.detail, or the subject alone: what it means, and what the sender can do.
@@ -94,6 +124,10 @@ WHY: Mapping[str, tuple[str, str]] = {
         "Read its answer above; ask the recipient or whoever runs your mail.",
     ),
     "7.10": (
+        "the next server could not give the encryption that you asked for.",
+        "Send it again without asking for encryption all the way, or reach the recipient otherwise.",
+    ),
+    "7.30": (
         "the next server could not give the encryption that you asked for.",
         "Send it again without asking for encryption all the way, or reach the recipient otherwise.",
     ),

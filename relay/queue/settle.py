@@ -90,9 +90,11 @@ def _find_news(
 ) -> list[Settlement]:
     """Return those settlements whose bounces and notices nobody sent before.
 
-    Only one that reports a failure, or comes late, can be old news, so only those are looked up.
+    Only one that reports an end, or comes late, can be old news, so only those are looked up.
     """
-    doubtful = [item for item in items if item.bounces or not is_held(standing, item.claimed)]
+    doubtful = [
+        item for item in items if (item.bounces and _ended(item)) or not is_held(standing, item.claimed)
+    ]
     if not doubtful:
         return list(items)
     still_open = open_recipients(tx, {item.claimed.key.message_id for item in doubtful})

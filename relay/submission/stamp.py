@@ -67,7 +67,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
     acceptance = Acceptance(
         id=message_id,
         accepted_at=now,
-        expires_at=settings.schedule.gives_up_at(due_at),
+        expires_at=_expires_at(envelope, settings.schedule.gives_up_at(due_at)),
         origin=Origin.SUBMISSION,
         envelope=envelope,
         content=content,
@@ -81,6 +81,13 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
         notices=tuple(transaction.notices),
     )
     return Stamped(acceptance, tuple(_claimed(acceptance, part, user) for part in parts if part.lease))
+
+
+def _expires_at(envelope: Envelope, gives_up_at: datetime) -> datetime:
+    """When it is returned to its sender: earlier than usual only if he said so (RFC 2852, mode R)."""
+    if envelope.deliver_by is None or envelope.by_mode not in {"R", "RT"}:
+        return gives_up_at
+    return min(gives_up_at, envelope.deliver_by)
 
 
 def _priority(user: User, envelope: Envelope, facts: Facts) -> Priority:

@@ -65,14 +65,14 @@ class Office:
         )
 
     @asynccontextmanager
-    async def open(self) -> Any:
-        """Run the worker meanwhile."""
+    async def open(self, grace: timedelta = timedelta(seconds=1)) -> Any:
+        """Run the worker meanwhile; in the end it has *grace* to finish what has begun."""
         running = asyncio.ensure_future(self._keep_running())
         await eventually(lambda: self.handover.taker is not None)
         try:
             yield self
         finally:
-            await self.worker.stop(timedelta(seconds=1))
+            await self.worker.stop(grace)
             await running
 
     async def _keep_running(self) -> None:

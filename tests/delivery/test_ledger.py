@@ -1,5 +1,6 @@
 """What was delivered is written down, whatever becomes of the database meanwhile; leases say whose it is."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from relay.queue.claim import LEASE
 from relay.queue.items import Origin
 from tests.delivery.makers import upstream_at
 from tests.delivery.office import Office, eventually
-from tests.kit.upstream import FakeUpstream, later
+from tests.kit.upstream import FakeUpstream, later, once_open
 
 
 @pytest.fixture
@@ -45,11 +46,13 @@ def outage(engine: Engine) -> Iterator[Outage]:
 async def test_a_delivery_is_written_down_when_the_database_is_back(
     db: Database, upstream: FakeUpstream, outage: Outage
 ) -> None:
-    upstream.on("DOT", later(0.1))
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
     async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
         messages = [await office.submit("bob", hot=True) for _ in range(5)]
         await eventually(lambda: len(upstream.transactions) == 1)
         outage.is_on = True
+        gate.set()
         await eventually(lambda: office.worker._clerk.ledger.is_stuck)
         for _ in range(5):
             await office.turn(timedelta(seconds=16))
@@ -149,7 +152,7 @@ async def test_a_report_that_cannot_be_composed_loses_nothing(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr("relay.delivery.bounces.compose_bounce", broken)
+    monkeypatch.setattr("relay.delivery.reports.compose_report", broken)
     upstream.on("RCPT", "550 5.1.1 No such user", matching="bob")
     async with Office(db, upstream_at(upstream.port)).open() as office:
         message = await office.submit("bob", "cid")

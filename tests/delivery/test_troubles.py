@@ -1,5 +1,6 @@
 """An upstream out of reach is left alone, its mail waits unharmed; what breaks under a message counts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from relay.mail.priority import Priority
 from relay.routing.routes import RoutingTable
 from tests.delivery.makers import upstream_at
 from tests.delivery.office import Office, eventually, table_of
-from tests.kit.upstream import DROP, MUTE, FakeUpstream, later
+from tests.kit.upstream import DROP, MUTE, FakeUpstream, later, once_open
 
 
 @pytest.fixture
@@ -71,11 +72,13 @@ async def test_one_probe_goes_first(db: Database, upstream: FakeUpstream) -> Non
         first = await office.submit("bob")
         await eventually(lambda: not office.worker.accepts("R1"))
         await office.until_state(first, "queued")
-        upstream.on("DOT", later(0.1), times=1)
+        gate = asyncio.Event()
+        upstream.on("DOT", once_open(gate), times=1)
         messages = [first, *[await office.submit("bob") for _ in range(20)]]
         await office.turn(timedelta(seconds=20))
         await eventually(lambda: len(upstream.transactions) == 1)
         assert upstream.open == 1
+        gate.set()
         for message in messages:
             await office.until_state(message, "done")
         assert upstream.most_open > 1
@@ -154,13 +157,14 @@ async def test_an_upstream_that_bears_few_connections_gets_few(db: Database, ups
 
 async def test_silence_of_one_connection_holds_up_no_other(db: Database, upstream: FakeUpstream) -> None:
     upstream.on("RCPT", MUTE, matching="tarpit")
-    patience = timedelta(seconds=0.5)
+    patience = timedelta(seconds=60)
     async with Office(db, upstream_at(upstream.port, concurrency=3, timeout=patience)).open() as office:
         stuck = await office.submit("tarpit", hot=True)
         messages = [await office.submit("bob", hot=True) for _ in range(10)]
         for message in messages:
             await office.until_state(message, "done")
         assert await office.state(stuck) == "leased"
+        await upstream.stop()
         await office.until_state(stuck, "waiting")
 
 
@@ -231,12 +235,14 @@ async def test_changed_settings_are_tried_at_once(db: Database, upstream: FakeUp
 async def test_stopping_lets_end_what_has_begun_and_gives_back_the_rest(
     db: Database, upstream: FakeUpstream
 ) -> None:
-    upstream.on("DOT", later(0.2))
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
     office = Office(db, upstream_at(upstream.port, concurrency=1))
-    async with office.open():
+    async with office.open(grace=timedelta(seconds=20)):
         begun = await office.submit("bob", hot=True)
         waiting = await office.submit("cid", priority=Priority.LOW, hot=True)
         await eventually(lambda: len(upstream.transactions) == 1)
+        asyncio.get_running_loop().call_later(0.1, gate.set)
     assert await office.state(begun) == "done"
     assert await office.state(waiting) == "queued"
     assert (await office.row(waiting)).attempts == 0
@@ -249,7 +255,7 @@ async def test_what_does_not_end_within_the_grace_keeps_its_lease(
 ) -> None:
     upstream.on("DOT", later(60))
     office = Office(db, upstream_at(upstream.port, concurrency=1))
-    async with office.open():
+    async with office.open(grace=timedelta(seconds=0.1)):
         message = await office.submit("bob", hot=True)
         await eventually(lambda: len(upstream.transactions) == 1)
     assert await office.state(message) == "leased"

@@ -1,5 +1,6 @@
 """The road out, from the table to the upstream and back to the table."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from relay.queue.items import Origin
 from relay.routing.upstreams import Kind
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
 from tests.delivery.office import Office, eventually, table_of
-from tests.kit.upstream import DROP, FakeUpstream, later
+from tests.kit.upstream import DROP, FakeUpstream, once_open
 
 
 @pytest.fixture
@@ -178,48 +179,51 @@ async def test_the_accounts_own_sender_goes_on_the_envelope_but_not_on_reports(
 
 
 async def test_level_1_goes_before_all_that_waits(db: Database, upstream: FakeUpstream) -> None:
-    upstream.on("DOT", later(0.05))
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
     async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
-        for number in range(4):
+        for number in range(3):
             await office.submit(f"low{number}", priority=Priority.VERY_LOW, hot=True)
         await eventually(lambda: len(upstream.transactions) == 1)
-        await office.submit("urgent", priority=Priority.VERY_HIGH, hot=True)
         await office.submit("high", priority=Priority.HIGH, hot=True)
-        await eventually(lambda: len(upstream.taken) == 6)
+        await office.submit("urgent", priority=Priority.VERY_HIGH, hot=True)
+        gate.set()
+        await eventually(lambda: len(upstream.taken) == 5)
     order = [t.rcpts[0].removeprefix("RCPT TO:<").partition("@")[0] for t in upstream.taken]
-    assert order[0] == "low0"
-    assert order.index("urgent") < order.index("high") < order.index("low3")
-    assert order.index("urgent") <= 2
+    assert order == ["low0", "urgent", "high", "low1", "low2"]
 
 
 async def test_a_slot_is_kept_for_level_1(db: Database, upstream: FakeUpstream) -> None:
-    upstream.on("DOT", later(60), matching="")
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
     async with Office(db, upstream_at(upstream.port, concurrency=3)).open() as office:
         for _ in range(6):
             await office.submit("low", priority=Priority.LOW, hot=True)
         await eventually(lambda: len(upstream.transactions) == 2)
-        upstream.on("DOT", "250 2.0.0 At once")
+        upstream.on("DOT", "250 2.0.0 At once", times=1)
         message = await office.submit("urgent", priority=Priority.VERY_HIGH, hot=True)
         await office.until_state(message, "done")
-        assert upstream.open == 3
         assert [t.rcpts for t in upstream.taken] == [["RCPT TO:<urgent@example.net>"]]
-        await upstream.stop()
+        gate.set()
+        await eventually(lambda: len(upstream.taken) == 7)
+    assert upstream.most_open == 3
 
 
 async def test_level_1_in_the_table_is_taken_although_all_hands_are_full(
     db: Database, upstream: FakeUpstream
 ) -> None:
-    upstream.on("DOT", later(60))
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
     async with Office(db, upstream_at(upstream.port, concurrency=2)).open() as office:
         for _ in range(12):
             await office.submit("low", priority=Priority.LOW)
         await eventually(lambda: len(upstream.transactions) == 1)
-        upstream.on("DOT", "250 2.0.0 At once")
+        upstream.on("DOT", "250 2.0.0 At once", times=1)
         message = await office.submit("urgent", priority=Priority.VERY_HIGH)
         await office.turn(timedelta(seconds=1))
         await office.until_state(message, "done")
         assert [t.rcpts for t in upstream.taken] == [["RCPT TO:<urgent@example.net>"]]
-        await upstream.stop()
+        gate.set()
 
 
 # --- many -----------------------------------------------------------------------------------------

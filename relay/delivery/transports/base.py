@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.delivery.classify import Trouble
+from relay.delivery.transports.parameters import Offers
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
@@ -34,6 +35,7 @@ class Connection(Protocol):
     remote: str
     tls: str | None
     keeps_content: bool
+    offers: Offers
 
     @property
     def is_usable(self) -> bool:

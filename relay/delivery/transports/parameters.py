@@ -10,27 +10,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from relay.mail.address import Address
+from relay.mail.dsn import ascii_orcpt
 from relay.mail.envelope import Envelope, Recipient
-from relay.mail.priority import Priority, from_mt_priority
+from relay.mail.priority import Priority, from_mt_priority, to_mt_priority
 from relay.mail.reply import Reply
 
 TOO_LARGE = Reply(552, "3.4", "The message is larger than the upstream accepts")
 NEEDS_8BITMIME = Reply(554, "6.3", "The message has 8-bit content, and the upstream takes only 7-bit")
 NEEDS_SMTPUTF8 = Reply(550, "6.7", "The address or the header is not ASCII; the upstream takes only that")
 
-# One value of each level, of those that RFC 6710 §9 and its profiles use.
-_MT_PRIORITY = {
-    Priority.VERY_HIGH: 4,
-    Priority.HIGH: 2,
-    Priority.NORMAL: 0,
-    Priority.LOW: -2,
-    Priority.VERY_LOW: -4,
-}
+NEEDS_TLS = Reply(550, "7.30", "REQUIRETLS support required: the upstream does not vouch for TLS all the way")
+TOO_LATE = Reply(550, "4.7", "The time that the sender set for the delivery is over")
 
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """The extensions in an upstream's EHLO that matter to us; `size` 0: offered without a limit."""
+    """The extensions in an upstream's EHLO that matter to us; `size` 0: offered without a limit.
+
+    `require_tls` only if the connection is itself secured and the upstream's certificate verified.
+    """
 
     pipelining: bool = False
     size: int | None = None
@@ -38,10 +36,12 @@ class Offers:
     smtputf8: bool = False
     dsn: bool = False
     mt_priority: bool = False
+    deliver_by: bool = False
+    require_tls: bool = False
 
     @classmethod
-    def read(cls, extensions: Mapping[str, str]) -> Offers:
-        """Read them from keyword (lower case) and parameters."""
+    def read(cls, extensions: Mapping[str, str], *, is_trusted: bool = False) -> Offers:
+        """Read them from keyword (lower case) and parameters; *is_trusted*: verified TLS."""
         size = extensions.get("size", "0").strip()
         return cls(
             pipelining="pipelining" in extensions,
@@ -50,6 +50,8 @@ class Offers:
             smtputf8="smtputf8" in extensions,
             dsn="dsn" in extensions,
             mt_priority="mt-priority" in extensions,
+            deliver_by="deliverby" in extensions,
+            require_tls=is_trusted and "requiretls" in extensions,
         )
 
 
@@ -58,6 +60,10 @@ def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[
     everybody = envelope.recipients
     if offers.size and len(content) > offers.size:
         return _all(everybody, TOO_LARGE)  # RFC 1870 §6.2
+    if envelope.require_tls and not offers.require_tls:
+        return _all(everybody, NEEDS_TLS)  # RFC 8689 §4.2.1
+    if envelope.by_seconds is not None and envelope.by_seconds <= 0 and _is_returned_when_late(envelope):
+        return _all(everybody, TOO_LATE)  # RFC 2852 §4
     is_ascii = content.isascii()
     if not is_ascii and not offers.eight_bit:
         return _all(everybody, NEEDS_8BITMIME)  # RFC 6152 §3
@@ -84,6 +90,10 @@ def mail_command(envelope: Envelope, content: bytes, priority: Priority, offers:
         words.append(f"ENVID={envelope.envid}")
     if offers.mt_priority and (value := _mt_priority(envelope, priority)):
         words.append(f"MT-PRIORITY={value}")
+    if offers.deliver_by and envelope.by_seconds is not None:
+        words.append(f"BY={envelope.by_seconds};{envelope.by_mode}")
+    if offers.require_tls and envelope.require_tls:
+        words.append("REQUIRETLS")
     return f"{' '.join(words)}\r\n".encode()
 
 
@@ -93,7 +103,7 @@ def rcpt_command(recipient: Recipient, offers: Offers) -> bytes:
     if offers.dsn and recipient.notify:
         command += f" NOTIFY={recipient.notify}"
     if offers.dsn and recipient.orcpt:
-        command += f" ORCPT={recipient.orcpt}"
+        command += f" ORCPT={recipient.orcpt if offers.smtputf8 else ascii_orcpt(recipient.orcpt)}"
     return f"{command}\r\n".encode()
 
 
@@ -102,7 +112,7 @@ def _mt_priority(envelope: Envelope, priority: Priority) -> int:
     # What the client named only counts if it is what it was given: it may have been capped.
     if named is not None and from_mt_priority(named) == priority:
         return named
-    return _MT_PRIORITY[priority]
+    return to_mt_priority(priority)
 
 
 def _spelled(address: Address, offers: Offers) -> str:
@@ -123,6 +133,10 @@ def _needs_smtputf8(envelope: Envelope) -> bool:
 
 def _can_be_told(address: Address) -> bool:
     return address.local.isascii()
+
+
+def _is_returned_when_late(envelope: Envelope) -> bool:
+    return envelope.by_mode in {"R", "RT"}
 
 
 def _header(content: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from relay.delivery.transports.base import Answers
+from relay.delivery.transports.parameters import Offers
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
@@ -20,6 +21,7 @@ class Sandbox:
     tls: str | None = None
     keeps_content = True
     is_usable = True
+    offers = Offers()
 
     def __init__(self, upstream: Upstream, hostname: str) -> None:
         """It needs nothing of what any other kind is told."""

@@ -99,7 +99,9 @@ class Opening:
             raise not_understood(self.steps[-1], "more answers than commands")
         pipeline = Pipeline(
             Dialogue(transport),
-            offers=Offers.read(client.esmtp_extensions),
+            offers=Offers.read(
+                client.esmtp_extensions, is_trusted=bool(self.tls) and self._upstream.verify_tls
+            ),
             remote=self.remote,
             tls=self.tls,
             seconds=self._upstream.timeout.total_seconds(),

@@ -17,7 +17,7 @@ from relay.mail.envelope import Body, Envelope, Recipient
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.notify import templates
-from relay.notify.bounce import MAX_RETURNED_OCTETS, Failure, compose_bounce, wants_failure
+from relay.notify.report import MAX_RETURNED_OCTETS, Action, Fate, compose_report
 from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin
 from relay.settings import Settings
 from tests.kit.clock import NOON
@@ -46,15 +46,18 @@ def claimed(**facts: Any) -> Claimed:
     )
 
 
-def bounced(*failures: Failure, of: Claimed | None = None, content: bytes = CONTENT) -> Acceptance | None:
+def bounced(
+    *fates: Fate, action: Action = Action.FAILED, of: Claimed | None = None, content: bytes = CONTENT
+) -> Acceptance | None:
     def route_of(envelope: Envelope, user_id: str | None) -> Mapping[str, tuple[int, ...]]:
         assert user_id == "01USER"
         return {"way-back": tuple(recipient.number for recipient in envelope.recipients)}
 
     of = of or claimed()
-    return compose_bounce(
+    return compose_report(
         of,
-        failures or [Failure(of.envelope.recipients[0], NO_SUCH_USER, REMOTE)],
+        fates or [Fate(of.envelope.recipients[0], NO_SUCH_USER, REMOTE)],
+        action=action,
         content=content,
         hostname="mx.example.com",
         now=NOON,
@@ -131,9 +134,7 @@ def test_its_fields_say_what_became_of_the_recipient() -> None:
 def test_recipients_share_one_report() -> None:
     of = claimed(recipients=["bob@example.net", "carol@example.org"])
     bob, carol = of.envelope.recipients
-    bounce = bounced(
-        Failure(bob, NO_SUCH_USER, REMOTE), Failure(carol, Reply(552, "2.2", "Full"), REMOTE), of=of
-    )
+    bounce = bounced(Fate(bob, NO_SUCH_USER, REMOTE), Fate(carol, Reply(552, "2.2", "Full"), REMOTE), of=of)
     _, text, groups, _ = parts_of(bounce)
     assert [group["Final-Recipient"] for group in groups[1:]] == [
         "rfc822; bob@example.net",
@@ -146,7 +147,7 @@ def test_recipients_share_one_report() -> None:
 
 def test_what_we_said_ourselves_is_not_put_into_a_servers_mouth() -> None:
     of = claimed()
-    ours = Failure(of.envelope.recipients[0], Reply(554, "4.6", "It goes in circles"))
+    ours = Fate(of.envelope.recipients[0], Reply(554, "4.6", "It goes in circles"))
     _, text, groups, _ = parts_of(bounced(ours, of=of))
     assert groups[1]["Diagnostic-Code"] == "x-relay; 554 5.4.6 It goes in circles"
     assert groups[1]["Remote-MTA"] is None
@@ -155,7 +156,7 @@ def test_what_we_said_ourselves_is_not_put_into_a_servers_mouth() -> None:
 
 def test_a_message_whose_time_is_over_says_so_and_what_was_said_last() -> None:
     of = claimed()
-    expired = Failure(of.envelope.recipients[0], Reply(451, "3.0", "Not now"), REMOTE, is_expired=True)
+    expired = Fate(of.envelope.recipients[0], Reply(451, "3.0", "Not now"), REMOTE, is_expired=True)
     _, text, groups, _ = parts_of(bounced(expired, of=of))
     assert groups[1]["Status"] == "4.4.7"
     assert groups[1]["Diagnostic-Code"] == "smtp; 451 4.3.0 Not now"
@@ -188,18 +189,72 @@ class TestNobodyIsTold:
 
     def test_about_no_failure(self) -> None:
         of = claimed()
-        told = compose_bounce(
-            of, [], content=CONTENT, hostname="x", now=NOON, new_id=new_id, settings=Settings(),
-            route_of=lambda _envelope, _user: {},
+        told = compose_report(
+            of, [], action=Action.FAILED, content=CONTENT, hostname="x", now=NOON, new_id=new_id,
+            settings=Settings(), route_of=lambda _envelope, _user: {},
         )  # fmt: skip
         assert told is None
 
     def test_of_the_others_only_those_who_asked(self) -> None:
         of = claimed(recipients=["bob@example.net", "carol@example.org"])
         bob, carol = of.envelope.recipients
-        silent = Failure(replace(bob, notify="NEVER"), NO_SUCH_USER)
-        _, _, groups, _ = parts_of(bounced(silent, Failure(carol, NO_SUCH_USER), of=of))
+        silent = Fate(replace(bob, notify="NEVER"), NO_SUCH_USER)
+        _, _, groups, _ = parts_of(bounced(silent, Fate(carol, NO_SUCH_USER), of=of))
         assert [group["Final-Recipient"] for group in groups[1:]] == ["rfc822; carol@example.org"]
+
+
+class TestOtherNews:
+    """What is not a failure: told only to those who asked, and never with the whole message."""
+
+    @pytest.mark.parametrize(
+        ("action", "asked", "subject", "status"),
+        [
+            (Action.RELAYED, "SUCCESS", "Passed on: your message to bob@example.net", "2.0.0"),
+            (Action.DELAYED, "failure,delay", "Delayed: your message to bob@example.net", "4.3.0"),
+        ],
+    )
+    def test_is_told_as_what_it_is(self, action: Action, asked: str, subject: str, status: str) -> None:
+        of = claimed(envelope=replace(with_notify(asked), ret="FULL"))
+        said = Reply(250, "0.0", "Ok") if action is Action.RELAYED else Reply(451, "3.0", "Later")
+        report = bounced(Fate(of.envelope.recipients[0], said, REMOTE), action=action, of=of)
+        whole, text, groups, returned = parts_of(report)
+        assert whole["Subject"] == subject
+        assert (groups[1]["Action"], groups[1]["Status"]) == (action.value, status)
+        assert ("Will-Retry-Until" in groups[1]) == (action is Action.DELAYED)
+        assert str(said) in text
+        assert returned.get_content_type() == "text/rfc822-headers"
+        assert report is not None
+        assert report.envelope.sender is Address.NULL
+
+    @pytest.mark.parametrize("notify", [None, "NEVER", "FAILURE"])
+    @pytest.mark.parametrize("action", [Action.RELAYED, Action.DELAYED])
+    def test_is_not_told_unasked(self, action: Action, notify: str | None) -> None:
+        assert bounced(of=claimed(envelope=with_notify(notify)), action=action) is None
+
+    @pytest.mark.parametrize(("notify", "is_told"), [(None, True), ("FAILURE", True), ("NEVER", False)])
+    def test_of_a_time_that_the_sender_set_is_owed_to_all_but_the_silent(
+        self, notify: str | None, is_told: bool
+    ) -> None:
+        of = claimed(envelope=replace(with_notify(notify), by_mode="N", deliver_by=NOON))
+        late = Fate(of.envelope.recipients[0], Reply(451, "3.0", "Later"), REMOTE, is_due=True)
+        report = bounced(late, action=Action.DELAYED, of=of)
+        assert (report is not None) == is_told
+        if report is not None:
+            assert b"Deliver-By-Date: Mon, 02 Mar 2026 12:00:00 +0000\r\n" in report.content
+
+
+def test_a_message_that_was_to_be_returned_by_now_failed_for_good() -> None:
+    of = claimed(envelope=replace(with_notify(None), by_mode="R", deliver_by=NOON))
+    expired = Fate(of.envelope.recipients[0], Reply(451, "3.0", "Not now"), is_expired=True)
+    _, _, groups, _ = parts_of(bounced(expired, of=of))
+    assert groups[1]["Status"] == "5.4.7"
+
+
+def test_nothing_comes_back_of_a_message_that_must_not_go_unencrypted() -> None:
+    report = bounced(of=claimed(envelope=replace(with_notify(None), require_tls=True, ret="FULL")))
+    assert report is not None
+    assert b"Subject: Tea" not in report.content
+    assert b"followed by nothing of your message" in report.content
 
 
 def with_notify(notify: str | None) -> Envelope:
@@ -210,7 +265,7 @@ def with_notify(notify: str | None) -> Envelope:
 
 @pytest.mark.parametrize("notify", [None, "FAILURE", "failure", "SUCCESS,FAILURE", "FAILURE,DELAY"])
 def test_failure_is_told_unless_the_client_chose_otherwise(notify: str | None) -> None:
-    assert wants_failure(with_notify(notify).recipients[0])
+    assert bounced(of=claimed(envelope=with_notify(notify))) is not None
 
 
 class TestWhatComesBack:
@@ -285,7 +340,7 @@ class TestBeyondAscii:
 @given(st.text(max_size=3000), st.text(max_size=80), st.integers(500, 599))
 def test_nothing_a_server_says_can_forge_a_field_or_a_part(said: str, remote: str, code: int) -> None:
     of = claimed()
-    failure = Failure(of.envelope.recipients[0], Reply.parse(code, said.split("\n")), remote or None)
+    failure = Fate(of.envelope.recipients[0], Reply.parse(code, said.split("\n")), remote or None)
     bounce = bounced(failure, of=of)
     whole, _, groups, _ = parts_of(bounce)
     assert len(list(whole.iter_parts())) == 3

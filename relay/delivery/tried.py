@@ -1,0 +1,27 @@
+"""One offer of a message, as it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from relay.delivery.transports.base import Answers
+from relay.routing.upstreams import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One offer to one upstream: when, how it was secured, and what was answered.
+
+    `reports_on`: it offers DSN, so the reports of success are its to make; `keeps_time`: it offers DELIVERBY.
+    """
+
+    upstream: Upstream
+    started_at: datetime
+    finished_at: datetime
+    answers: Answers
+    remote: str | None = None
+    tls: str | None = None
+    keeps_content: bool = False
+    reports_on: bool = False
+    keeps_time: bool = False

@@ -1,0 +1,261 @@
+"""The report of what became of a message (RFC 3464): one letter per settlement and kind of news.
+
+It goes the road of all mail: composed here, accepted into the queue in the transaction that notes what
+it reports.  Its own sender is null, and nothing is ever reported about a message whose sender is null,
+so that reports cannot breed reports (RFC 5321 §4.5.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from relay.mail.address import Address
+from relay.mail.dates import date_text
+from relay.mail.dsn import asks_for, is_silent
+from relay.mail.envelope import Envelope, Recipient
+from relay.mail.reply import Reply
+from relay.notify import templates
+from relay.notify.compose import (
+    Entity,
+    entity,
+    field,
+    is_seven_bit,
+    letter,
+    multipart,
+    raw_field,
+    text_entity,
+)
+from relay.notify.posting import Letter, post
+from relay.notify.xtext import address_field, xtext_decoded
+from relay.queue.items import Acceptance, Claimed, Origin
+from relay.settings import Settings
+
+MAX_RETURNED_OCTETS = 256 * 1024  # a whole message asked for with RET=FULL
+MAX_RETURNED_HEADER_OCTETS = 64 * 1024
+_MAX_DIAGNOSTIC = 900
+_MAX_TOLD = 50  # recipients in the text for people; the part for programs has them all
+
+RouteOf = Callable[[Envelope, str | None], Mapping[str, tuple[int, ...]]]
+
+
+class Action(StrEnum):
+    """What a report tells, by the names of RFC 3464 §2.3.3."""
+
+    FAILED = "failed"
+    DELAYED = "delayed"
+    RELAYED = "relayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one recipient.
+
+    `reply` is the last word about it: of the server `remote`, or our own if that is None.
+    `is_expired`: nobody refused it, but the time for trying is over.  `is_due`: the report is owed
+    whatever NOTIFY does not ask for, because of the time that the sender set (RFC 2852).
+    """
+
+    recipient: Recipient
+    reply: Reply
+    remote: str | None = None
+    is_expired: bool = False
+    is_due: bool = False
+
+
+def compose_report(  # noqa: PLR0913  each is a fact of its own
+    claimed: Claimed,
+    fates: Sequence[Fate],
+    *,
+    action: Action,
+    content: bytes,
+    hostname: str,
+    now: datetime,
+    new_id: Callable[[datetime], str],
+    settings: Settings,
+    route_of: RouteOf,
+) -> Acceptance | None:
+    """Report *fates*, all of one kind, to the sender of the message; None if nobody is to be told.
+
+    Nobody is told about a message with the null sender, nor about a recipient whose NOTIFY does not
+    ask for such news (RFC 3461 §4.1).  *content* is the message as it was accepted.  *route_of* plans the
+    way: the envelope and the user to the numbers of the recipients, by route.
+    """
+    sender = claimed.envelope.sender
+    told = [fate for fate in fates if _is_wanted(fate, action, settings)]
+    if sender == Address.NULL or not told:
+        return None
+    news = News(claimed, action, told, hostname, now)
+    report_id = new_id(now)
+    written = letter(
+        _report(news, content, report_id),
+        letter_id=report_id,
+        to=sender,
+        subject=_subject(news),
+        hostname=hostname,
+        now=now,
+        automatic="auto-replied",
+    )
+    return post(
+        Letter(report_id, sender, _subject(news), written),
+        origin=Origin.BOUNCE,
+        hostname=hostname,
+        now=now,
+        settings=settings,
+        route_of=lambda envelope: route_of(envelope, claimed.user_id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """All that one report tells, and of which message."""
+
+    claimed: Claimed
+    action: Action
+    fates: Sequence[Fate]
+    hostname: str
+    now: datetime
+
+    @property
+    def words(self) -> templates.ReportWords:
+        """How news of this kind is put to people."""
+        return templates.REPORTS[self.action.value]
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether nothing more will be tried."""
+        return self.action is Action.FAILED
+
+
+def _is_wanted(fate: Fate, action: Action, settings: Settings) -> bool:
+    """Whether the sender wants to hear of it: FAILURE unless he says otherwise (RFC 3461 §4.1)."""
+    notify = fate.recipient.notify
+    if fate.is_due:
+        return not is_silent(notify)
+    match action:
+        case Action.FAILED:
+            return notify is None or asks_for(notify, "FAILURE")
+        case Action.DELAYED:
+            return asks_for(notify, "DELAY") or (notify is None and settings.delay_notice_unasked)
+        case Action.RELAYED:
+            return asks_for(notify, "SUCCESS")
+
+
+def _report(news: News, content: bytes, report_id: str) -> Entity:
+    returned, what_it_is = _returned(news.claimed.envelope, content, may_be_whole=news.is_for_good)
+    parts = [text_entity(_text(news, what_it_is), description="What happened"), _status(news)]
+    return multipart(
+        "multipart/report; report-type=delivery-status",
+        parts if returned is None else [*parts, returned],
+        boundary=f"=_report_{report_id}",
+    )
+
+
+def _subject(news: News) -> str:
+    first, *others = (str(fate.recipient.address) for fate in news.fates)
+    recipients = first + (f" and {len(others)} more" if others else "")
+    return news.words.subject.format(recipients=recipients)
+
+
+def _text(news: News, what_comes_back: str) -> str:
+    count, words, claimed = len(news.fates), news.words, news.claimed
+    blocks = [_told(news, fate) for fate in news.fates[:_MAX_TOLD]]
+    if count > _MAX_TOLD:
+        blocks.append(f"… and {count - _MAX_TOLD} more, which the report below names.")
+    return templates.REPORT.format(
+        hostname=news.hostname,
+        what_happened=words.one if count == 1 else words.many.format(count=count),
+        what_follows=words.what_follows,
+        message=f"Sent: {date_text(claimed.accepted_at)}\nIts number here: {claimed.key.message_id}",
+        recipients="\n\n".join(blocks),
+        returned=what_comes_back,
+    )
+
+
+def _told(news: News, fate: Fate) -> str:
+    speaker = f"The server {fate.remote} said" if fate.remote else "What we noted"
+    if not news.is_for_good:
+        return templates.REPORT_ANSWER.format(
+            address=fate.recipient.address, said_by=speaker, reply=fate.reply
+        )
+    why, advice = templates.WHY["4.7"] if fate.is_expired else templates.meaning(fate.reply)
+    if fate.is_expired:
+        speaker = f"The last answer, of {fate.remote}" if fate.remote else "What we noted last"
+    return templates.REPORT_RECIPIENT.format(
+        address=fate.recipient.address, why=why, said_by=speaker, reply=fate.reply, advice=advice
+    )
+
+
+def _status(news: News) -> Entity:
+    """The part for programs (RFC 3464 §2); with addresses beyond ASCII in the form of RFC 6533 §3."""
+    envelope = news.claimed.envelope
+    groups = [
+        raw_field("Original-Envelope-Id", xtext_decoded(envelope.envid)) if envelope.envid else b"",
+        raw_field("Reporting-MTA", f"dns; {news.hostname}"),
+        raw_field("Arrival-Date", date_text(news.claimed.accepted_at)),
+        # RFC 2852 §5: by when the sender wanted it delivered
+        raw_field("Deliver-By-Date", date_text(envelope.deliver_by)) if envelope.deliver_by else b"",
+    ]
+    body = b"".join(groups) + b"".join(b"\r\n" + _recipient_group(news, fate) for fate in news.fates)
+    kind = "message/delivery-status" if body.isascii() else "message/global-delivery-status"
+    return entity(kind, body, description="Delivery report")
+
+
+def _recipient_group(news: News, fate: Fate) -> bytes:
+    recipient, reply = fate.recipient, fate.reply
+    lines = [
+        raw_field("Original-Recipient", _original(recipient.orcpt)) if recipient.orcpt else b"",
+        raw_field("Final-Recipient", address_field(recipient.address)),
+        raw_field("Action", news.action.value),
+        raw_field("Status", _status_code(news, fate)),
+        raw_field("Remote-MTA", f"dns; {_token(fate.remote)}") if fate.remote else b"",
+        field("Diagnostic-Code", f"{'smtp' if fate.remote else 'x-relay'}; {_diagnostic(reply)}"),
+        raw_field("Last-Attempt-Date", date_text(news.now)),
+    ]
+    if news.action is Action.DELAYED:
+        lines.append(raw_field("Will-Retry-Until", date_text(news.claimed.expires_at)))
+    return b"".join(lines)
+
+
+def _status_code(news: News, fate: Fate) -> str:
+    """The status of RFC 3463; time that was over is X.4.7, for good where the sender set it (RFC 2852)."""
+    if not fate.is_expired:
+        return fate.reply.status
+    is_returned = news.is_for_good and (news.claimed.envelope.by_mode or "").startswith("R")
+    return "5.4.7" if is_returned else "4.4.7"
+
+
+def _original(orcpt: str) -> str:
+    """ORCPT is `type;xtext`; the report has the address itself (RFC 3464 §2.3.1, RFC 3461 §5.2.1)."""
+    kind, _, address = orcpt.partition(";")
+    return f"{kind}; {xtext_decoded(address)}"
+
+
+def _token(remote: str) -> str:
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in remote)
+
+
+def _diagnostic(reply: Reply) -> str:
+    """The reply as it was given, in printable ASCII (RFC 3464 §2.3.6)."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in str(reply))[:_MAX_DIAGNOSTIC]
+
+
+def _returned(envelope: Envelope, content: bytes, *, may_be_whole: bool) -> tuple[Entity | None, str]:
+    """What comes back of the message, and what the text calls it.
+
+    The message itself if it was asked for, is fit to be sent back, and failed: other news never bring
+    it (RFC 3461 §6.2).  Nothing of one that must not go unencrypted: a report may (RFC 8689 §5).
+    """
+    if envelope.require_tls:
+        return None, "nothing"
+    wants_all = may_be_whole and (envelope.ret or "").upper() == "FULL"
+    if wants_all and len(content) <= MAX_RETURNED_OCTETS and is_seven_bit(content):
+        return entity("message/rfc822", content, description="Your message"), "a copy"
+    end = -2 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n")
+    header = content if end == -1 else content[: end + 2]
+    if len(header) > MAX_RETURNED_HEADER_OCTETS:
+        header = header[: header.rfind(b"\r\n", 0, MAX_RETURNED_HEADER_OCTETS) + 2]
+    kind = "text/rfc822-headers" if header.isascii() else "message/global-headers"
+    return entity(kind, header, description="The header of your message"), "the header"

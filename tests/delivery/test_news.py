@@ -1,0 +1,164 @@
+"""What senders hear of mail that was passed on, that is late, or that must not go where it would."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from email import message_from_bytes
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from relay.db.engine import Database
+from relay.db.tables import contents
+from relay.mail.envelope import Envelope
+from relay.queue.accept import accept
+from relay.queue.items import Origin
+from tests.delivery.makers import envelope_to, upstream_at
+from tests.delivery.office import Office, eventually
+from tests.kit.upstream import ALL, FakeUpstream
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream(tuple(offer for offer in ALL if offer != "DSN")) as upstream:
+        yield upstream
+
+
+def asking(notify: str | None, **more: Any) -> Envelope:
+    envelope = envelope_to("bob", **more)
+    return replace(envelope, recipients=(replace(envelope.recipients[0], notify=notify),))
+
+
+async def send(office: Office, envelope: Envelope, **more: object) -> str:
+    acceptance = office.acceptance(envelope, **more)  # type: ignore[arg-type]
+    await office.db.write(accept, acceptance)
+    office.worker.wake()
+    return acceptance.id
+
+
+async def reports(office: Office) -> list[Any]:
+    """The reports as they were sent: each the group of fields about its first recipient."""
+    found = await office.messages(Origin.BOUNCE)
+
+    def read(tx: object) -> list[bytes]:
+        rows = tx.execute(select(contents).order_by(contents.c.message_id))  # type: ignore[attr-defined]
+        return [row.content for row in rows if row.message_id in {m.id for m in found}]
+
+    whole: list[Any] = [message_from_bytes(content) for content in await office.db.read(read)]
+    return [report.get_payload()[1].get_payload()[1] for report in whole]
+
+
+async def test_success_is_reported_where_the_upstream_will_not(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")  # so that the report can be read in the queue
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        message = await send(office, asking("SUCCESS"))
+        await office.until_state(message, "done")
+        (report,) = await reports(office)
+    assert (report["Action"], report["Status"]) == ("relayed", "2.0.0")
+    assert report["Remote-MTA"] == "dns; 127.0.0.1"
+
+
+@pytest.mark.parametrize("notify", [None, "NEVER", "FAILURE,DELAY"])
+async def test_success_is_reported_only_to_who_asked(
+    db: Database, upstream: FakeUpstream, notify: str | None
+) -> None:
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        await office.until_state(await send(office, asking(notify)), "done")
+        assert await reports(office) == []
+
+
+async def test_success_is_the_upstreams_to_report_where_it_offers_dsn(db: Database) -> None:
+    async with FakeUpstream() as upstream:
+        office = Office(db, upstream_at(upstream.port))
+        async with office.open():
+            await office.until_state(await send(office, asking("SUCCESS", envid="x+20y")), "done")
+            assert await reports(office) == []
+    assert "ENVID=x+20y" in upstream.taken[0].mail
+    assert "NOTIFY=SUCCESS" in upstream.taken[0].rcpts[0]
+
+
+async def test_a_delay_is_told_once_and_to_who_asked(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("RCPT", "451 4.3.0 Not now", matching="bob")
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        message = await send(office, asking("DELAY"))
+        await send(office, asking(None))
+        for attempt in range(1, 8):
+            await eventually(lambda n=attempt: has_attempts(office, message, n))  # type: ignore[misc]
+            told = await reports(office)
+            if attempt < 3:
+                assert told == []
+            await office.turn(timedelta(hours=4, minutes=30) if attempt > 2 else HOUR * 1.5)
+        (report,) = told
+    assert (report["Action"], report["Status"]) == ("delayed", "4.3.0")
+    assert report["Will-Retry-Until"] is not None
+
+
+async def has_attempts(office: Office, message: str, number: int) -> bool:
+    return len(await office.attempts(message)) >= number and await office.state(message) == "waiting"
+
+
+async def test_mode_n_is_told_of_when_it_is_late(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("RCPT", "451 4.3.0 Not now", matching="bob")
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        by = office.clock.now() + timedelta(minutes=5)
+        message = await send(office, asking(None, deliver_by=by, by_mode="N"))
+        await office.until_state(message, "waiting")
+        (report,) = await reports(office)
+    assert report["Action"] == "delayed"
+
+
+async def test_mode_n_is_told_of_when_nobody_will_watch_the_time_any_more(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        by = office.clock.now() + timedelta(minutes=5)
+        await office.until_state(await send(office, asking(None, deliver_by=by, by_mode="N")), "done")
+        (report,) = await reports(office)
+    assert report["Action"] == "relayed"
+
+
+async def test_what_is_left_of_the_time_is_passed_on(db: Database) -> None:
+    async with FakeUpstream((*ALL, "DELIVERBY 10")) as upstream:
+        office = Office(db, upstream_at(upstream.port))
+        async with office.open():
+            by = office.clock.now() + timedelta(seconds=300)
+            await office.until_state(await send(office, asking(None, deliver_by=by, by_mode="R")), "done")
+            assert await reports(office) == []
+    assert upstream.taken[0].mail.endswith(" BY=300;R")
+
+
+async def test_mode_r_is_returned_when_the_time_is_over(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("RCPT", "451 4.3.0 Not now", matching="bob")
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        limit = timedelta(minutes=5)
+        envelope = asking(None, deliver_by=office.clock.now() + limit, by_mode="R")
+        message = await send(office, envelope, lifetime=limit)
+        await office.until_state(message, "done")
+        (report,) = await reports(office)
+    assert (report["Action"], report["Status"]) == ("failed", "5.4.7")
+
+
+async def test_what_needs_tls_all_the_way_is_returned_by_who_cannot_vouch_for_it(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        message = await send(office, asking(None, require_tls=True))
+        await office.until_state(message, "done")
+        (report,) = await reports(office)
+        assert upstream.taken == []
+    assert (report["Action"], report["Status"]) == ("failed", "5.7.30")
