@@ -58,7 +58,7 @@ def test_migrations_index_the_rows_that_the_schema_says(bare_engine: Engine) -> 
         command.downgrade(alembic_config(connection=connection), "base")
     metadata.create_all(bare_engine)
     assert migrated == conditions_of_indexes(bare_engine)
-    assert len(migrated) == 5
+    assert "ix_deliveries_ready" in migrated
 
 
 def conditions_of_indexes(engine: Engine) -> dict[str | None, str]:

