@@ -24,17 +24,24 @@ ALL = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDST
 class Do:
     """What may be done instead of answering."""
 
-    def __init__(self, name: str, seconds: float = 0.0, then: str | None = None) -> None:
-        self.name, self.seconds, self.then = name, seconds, then
+    def __init__(
+        self, seconds: float = 0.0, then: str | None = None, gate: asyncio.Event | None = None
+    ) -> None:
+        self.seconds, self.then, self.gate = seconds, then, gate
 
 
-DROP = Do("drop")  # close the connection without a word
-MUTE = Do("mute")  # say nothing any more, but hear on
+DROP = Do()  # close the connection without a word
+MUTE = Do()  # say nothing any more, but hear on
 
 
 def later(seconds: float, then: str | None = None) -> Do:
     """Answer as usual (or with *then*), but only after *seconds*."""
-    return Do("later", seconds, then)
+    return Do(seconds, then)
+
+
+def once_open(gate: asyncio.Event) -> Do:
+    """Answer as usual, but only when *gate* is set."""
+    return Do(gate=gate)
 
 
 @dataclass
@@ -219,6 +226,8 @@ class _Conversation:
         if isinstance(answer, Do):
             await self.flush()
             await asyncio.sleep(answer.seconds)
+            if answer.gate is not None:
+                await answer.gate.wait()
             self.is_mute = self.is_mute or answer is MUTE
             answer = answer.then or usual
         octets = answer if isinstance(answer, bytes) else f"{answer}\n".replace("\n", "\r\n").encode()
