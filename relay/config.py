@@ -58,6 +58,8 @@ class Listener(_Section):
     address: str = "0.0.0.0"  # noqa: S104  a relay is there to be reached
     tls: TlsMode = TlsMode.STARTTLS
     auth_without_tls: bool = False
+    # Balancers that send the PROXY protocol: then nobody else may connect.
+    proxy_from: tuple[IPvAnyNetwork, ...] = ()
 
     @field_validator("ports", mode="before")
     @classmethod

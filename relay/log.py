@@ -176,6 +176,12 @@ def session_opened(*, session: str, listener: str, peer: str) -> None:
     _writer.write("debug", "session_opened", {"session": session, "listener": listener, "peer": peer})
 
 
+def balancer_refused(*, listener: str, peer: str, why: str) -> None:
+    """A connection to a port behind a balancer did not say properly for whom it is."""
+    _REFUSED.labels("proxy").inc()
+    _writer.write("warning", "balancer_refused", {"listener": listener, "peer": peer, "why": why})
+
+
 def session_closed(*, session: str, reason: str) -> None:
     """A client's connection is over."""
     _writer.write("debug", "session_closed", {"session": session, "reason": reason})

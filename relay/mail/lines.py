@@ -20,6 +20,20 @@ def normalised(content: bytes) -> bytes:
     return _BARE.sub(b"\r\n", content) if has_bare(content) else content
 
 
+def has_longer(content: bytes, most: int) -> bool:
+    """Whether *content*, its line ends settled, has a line of more than *most* octets without its CRLF.
+
+    It leaps from line end to line end, as far as *most* lets it: mail of short lines costs next to nothing.
+    """
+    line = 0  # where a line begins
+    while line + most < len(content):
+        end = content.rfind(b"\r\n", line, line + most + 2)
+        if end < 0:
+            return True
+        line = end + 2
+    return False
+
+
 def dot_stuffed(content: bytes) -> bytes:
     """*content* as DATA sends it, without the final dot (RFC 5321 §4.5.2)."""
     stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content

@@ -30,7 +30,7 @@ from relay.queue.notices import note
 from relay.routing.routes import RoutingTable
 from relay.settings import Settings
 from relay.submission import replies
-from relay.submission.letter import BadLetter, Letter, read_letter
+from relay.submission.letter import BadLetter, Letter, Shape, read_letter
 from relay.submission.stamp import Stamped, stamp
 
 if TYPE_CHECKING:
@@ -95,11 +95,8 @@ class Handler:
         """May this message be sent?  Then keep it, and only then say so."""
         assert isinstance(envelope.content, bytes)
         try:
-            letter = read_letter(
-                envelope.content,
-                is_dot_stuffed=envelope.is_dot_stuffed,
-                refuse_bare=self._office.settings.value.refuse_bare_newlines,
-            )
+            shape = _shape_of(self._office.settings.value)
+            letter = read_letter(envelope.content, is_dot_stuffed=envelope.is_dot_stuffed, shape=shape)
         except BadLetter as fault:
             log.refused(
                 session=session.facts.id,
@@ -216,6 +213,10 @@ def _give_up(handover: HandOver, made: Stamped) -> None:
 def _user(session: ServerSession) -> User:
     assert session.user is not None, "the table of verbs asks for a login before MAIL"
     return session.user
+
+
+def _shape_of(settings: Settings) -> Shape:
+    return Shape(settings.max_line_bytes, settings.max_header_bytes, settings.refuse_bare_newlines)
 
 
 def _limits_of(settings: Settings) -> Limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.mail import lines
 from relay.mail.header import BadHeader, Header, scan
@@ -18,6 +19,14 @@ class BadLetter(Exception):
         self.reply = reply
 
 
+class Shape(NamedTuple):
+    """What a message may look like: longest line and largest header in octets, and how its lines end."""
+
+    longest_line: int
+    largest_header: int
+    refuse_bare: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A message in canonical form: not dot-stuffed, every line ended by CRLF; and its header."""
@@ -26,18 +35,24 @@ class Letter:
     header: Header
 
 
-def read_letter(data: bytes, *, is_dot_stuffed: bool, refuse_bare: bool) -> Letter:
+def read_letter(data: bytes, *, is_dot_stuffed: bool, shape: Shape) -> Letter:
     """Undo the dot-stuffing of *data* if it came by DATA, settle its line ends, and find its header.
 
     The line ends come before the header: what policy reads must be what the upstream receives.
-    Raises BadLetter for a bare CR or LF if they are to be refused, and for a header that cannot be
-    understood in only one way.
+    Raises BadLetter for what *shape* does not allow, and for a header that cannot be understood in
+    only one way.
     """
     content = lines.dot_unstuffed(data) if is_dot_stuffed else data
-    if refuse_bare and lines.has_bare(content):
+    if shape.refuse_bare and lines.has_bare(content):
         raise BadLetter(replies.BARE_NEWLINE)
     content = lines.normalised(content)
+    if lines.has_longer(content, shape.longest_line):
+        raise BadLetter(replies.LINE_OF_MESSAGE_TOO_LONG)
     try:
-        return Letter(content, scan(content))
+        header = scan(content)
     except BadHeader as fault:
         raise BadLetter(replies.BAD_HEADER.saying(f"Bad message header: {fault}")) from None
+    if header.end > shape.largest_header:
+        words = f"Bad message header: the header is longer than {shape.largest_header} octets"
+        raise BadLetter(replies.BAD_HEADER.saying(words))
+    return Letter(content, header)

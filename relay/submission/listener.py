@@ -8,6 +8,7 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from relay import log
@@ -19,7 +20,9 @@ from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.policy.submission import Limits
 from relay.submission import replies
+from relay.submission.gate import Gate
 from relay.submission.handler import Handler, Office
+from relay.submission.patience import Patience, patience_of
 from relay.submission.server import Server
 
 _BACKLOG = 1024
@@ -72,11 +75,15 @@ class Door:
             port = Port(listener, bound.getsockname()[1])
             self._servers.append(
                 await self.loop.create_server(
-                    lambda port=port: Server(self.handler, self, port),  # type: ignore[misc]
+                    partial(self._enter, port),
                     sock=bound,
                     backlog=_BACKLOG,
                 )
             )
+
+    def _enter(self, port: Port) -> asyncio.Protocol:
+        """Who answers a new connection."""
+        return Gate(self, port) if port.listener.proxy_from else Server(self.handler, self, port)
 
     async def sweep(self) -> None:
         """End the sessions whose time is up, again and again: one timer for all of them."""
@@ -84,7 +91,7 @@ class Door:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = self.loop.time()
             for server in [s for s in self._inside if s.deadline < now]:
-                server.turn_away(replies.IDLE_TOO_LONG)
+                server.time_is_up()
 
     async def close(self, grace: float) -> None:
         """Take nobody else; send the idle away; let messages that are arriving end within *grace* seconds."""
@@ -144,6 +151,10 @@ class Door:
     def new_session_id(self) -> str:
         """A name for a connection, for the log and the story of its messages."""
         return self.office.new_id(self.office.clock.now())
+
+    def patience(self) -> Patience:
+        """How much a session that begins now may cost."""
+        return patience_of(self.office.settings.value)
 
     def limits(self) -> Limits:
         """The server's own limits, as the settings are now."""

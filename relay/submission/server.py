@@ -26,6 +26,7 @@ from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
+from relay.submission.patience import Tally
 from relay.submission.replies import reply_for
 from relay.submission.transaction import Transaction
 from relay.submission.verbs import answer
@@ -38,12 +39,10 @@ if TYPE_CHECKING:
     from relay.submission.auth import Exchange
     from relay.submission.handler import Handler
     from relay.submission.listener import Door, Port
+    from relay.submission.proxy import Client
 
 MAX_BUFFERED_OCTETS = 256 * 1024
-COMMAND_SECONDS = 300.0  # RFC 5321 §4.5.3.2.7
-LOGIN_SECONDS = 60.0  # for all that comes before a login
-HANDSHAKE_SECONDS = 15.0
-MAX_ERRORS = 20
+LINGER_SECONDS = 10.0  # for the client to take our last reply
 
 
 class ServerSession(AiosmtpdSession):
@@ -62,7 +61,7 @@ class Server(SMTP):
     session: ServerSession
     envelope: Transaction
 
-    def __init__(self, handler: Handler, door: Door, port: Port) -> None:
+    def __init__(self, handler: Handler, door: Door, port: Port, *, client: Client | None = None) -> None:
         # Not SMTP.__init__: it makes a stream reader and looks through both objects for hooks by
         # name, two milliseconds for each connection.  What inherited code reads is set here.
         self.event_handler = handler
@@ -72,10 +71,11 @@ class Server(SMTP):
         self.door = door
         self.port = port
         self.exchange: Exchange | None = None  # an AUTH that waits for the client's next line
-        self.errors = 0
+        self.tally = Tally(door.patience(), door.loop.time())
         self.deadline = 0.0
         self.reservation = Reservation(door.budget)
         self.ran_out_of_memory = False
+        self._client = client  # whom a balancer speaks for
         self._framer = Framer()
         self._task: asyncio.Task[None] | None = None
         self._parting: Reply | None = None  # to be said once what is being waited for is done
@@ -92,11 +92,13 @@ class Server(SMTP):
         assert isinstance(transport, asyncio.Transport)
         self.wire = Wire(transport)
         peer: Any = transport.get_extra_info("peername") or ("", 0)
+        if self._client is not None:
+            peer = (self._client.address, self._client.port)
         self._begin_session(
             Session(self.door.new_session_id(), self.port.listener.name, str(peer[0]), int(peer[1]))
         )
         self.session.peer = peer
-        self.deadline = self.loop.time() + HANDSHAKE_SECONDS
+        self.deadline = self.loop.time() + self.tally.patience.handshake
         refusal = self.door.admit(self)
         if self.port.is_implicit and refusal is None:
             self.wire.start_tls(self.door.tls_context)
@@ -104,7 +106,7 @@ class Server(SMTP):
             self._greet(refusal)
 
     def _greet(self, refusal: Reply | None = None) -> None:
-        self.deadline = self.loop.time() + LOGIN_SECONDS
+        self._await_command()
         if refusal is None:
             self.say(Reply(220, "", f"{self.hostname} ESMTP ready"))
         else:
@@ -141,7 +143,7 @@ class Server(SMTP):
         if self.port.is_implicit:
             self._greet()
         else:
-            self.deadline = self.loop.time() + LOGIN_SECONDS
+            self._await_command()
 
     def eof_received(self) -> bool:
         """The client will say no more; what it asked for before is still answered."""
@@ -182,11 +184,13 @@ class Server(SMTP):
     def expect_content(self, limit: int) -> None:
         """What comes next is a message; more than *limit* octets of it are not kept."""
         self.ran_out_of_memory = False
+        self.tally.content_begins(self.loop.time())
         self._framer.expect_content(limit)
 
     def expect_chunk(self, octets: int, *, keep: bool) -> None:
         """What comes next are that many octets of a message; they are kept if that is wanted and possible."""
         self.ran_out_of_memory = False
+        self.tally.content_begins(self.loop.time())
         held = self.envelope.chunk_octets + octets
         self._framer.expect_chunk(octets, keep=keep and self.reservation.grow_to(held))
 
@@ -195,7 +199,7 @@ class Server(SMTP):
         self.say(replies.START_TLS)
         self._framer.discard()
         self.wire.start_tls(self.door.tls_context)
-        self.deadline = self.loop.time() + HANDSHAKE_SECONDS
+        self.deadline = self.loop.time() + self.tally.patience.handshake
 
     def begin_transaction(self) -> None:
         """Forget the transaction; the session stays."""
@@ -239,7 +243,7 @@ class Server(SMTP):
             frame = framer.next()
             if frame is None:
                 break
-            self.deadline = self.loop.time() + (COMMAND_SECONDS if self.session.user else LOGIN_SECONDS)
+            self._await_command()
             try:
                 self._answer(frame)
             except Exception as fault:  # noqa: BLE001  law 5: our fault is never a 5xx, nor a traceback
@@ -250,9 +254,13 @@ class Server(SMTP):
             self.wire.pause()
         self._flush()
 
+    def _await_command(self) -> None:
+        is_logged_in = self.session.user is not None
+        self.deadline = self.tally.next_command_by(self.loop.time(), is_logged_in=is_logged_in)
+
     def _make_room(self) -> None:
         """A message is arriving: hold as much memory as has come of it, or keep no more of it."""
-        self.deadline = self.loop.time() + COMMAND_SECONDS
+        self.deadline = self.tally.next_octet_by(self.loop.time(), self._framer.size)
         held = self.envelope.chunk_octets + self._framer.size
         if not self.ran_out_of_memory and not self.reservation.grow_to(held):
             self.ran_out_of_memory = True
@@ -275,6 +283,9 @@ class Server(SMTP):
 
     def _command(self, line: bytes) -> None:
         name, _, rest = line.partition(b" ")
+        if (enough := self.tally.hear(name)) is not None:
+            self._conclude(enough)
+            return
         try:
             argument = rest.decode().strip()
         except UnicodeDecodeError:
@@ -315,11 +326,9 @@ class Server(SMTP):
     def _conclude(self, reply: Reply | None) -> None:
         if reply is None:
             return  # the verb has said all itself
-        if reply.code >= 500:
-            self.errors += 1
-            if self.errors >= MAX_ERRORS:
-                self.say(reply)
-                reply = replies.TOO_MANY_ERRORS
+        if (last_word := self.tally.weigh(reply)) is not None:
+            self.say(reply)
+            reply = last_word
         if reply.code in (221, 421):
             self.say_goodbye(reply)
         else:
@@ -340,6 +349,7 @@ class Server(SMTP):
 
     def _close(self) -> None:
         self._is_closing = True
+        self.deadline = self.loop.time() + LINGER_SECONDS
         self.wire.close()
 
     # --- what the door may ask for ------------------------------------------------------------
@@ -352,13 +362,19 @@ class Server(SMTP):
     def turn_away(self, reply: Reply) -> None:
         """End the session with *reply*, which is the answer to no command."""
         if self._task is not None:
-            if reply is not replies.IDLE_TOO_LONG:  # it is we who take long
-                self._parting = reply
+            self._parting = reply
         elif self.wire.is_ready:
             self.say_goodbye(reply)
             self._flush()
         else:
             self._close()
+
+    def time_is_up(self) -> None:
+        """End the session if it is the client who took too long; cut off one that does not even hang up."""
+        if self._is_closing:
+            self.wire.abort()
+        elif self._task is None:
+            self.turn_away(self.tally.why_time_is_up(self.loop.time()))
 
 
 def _as_reply(said: Any) -> Reply:

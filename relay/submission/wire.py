@@ -83,6 +83,11 @@ class Wire:
             self.flush()
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once, whatever was written."""
+        if self.is_open:
+            self._transport.abort()
+
     def lost(self) -> None:
         """The connection is gone: nothing said from here on reaches anybody."""
         self.is_open = False

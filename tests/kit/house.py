@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -31,12 +32,16 @@ from relay.submission.listener import Door
 PASSWORD = "correct-horse"
 _HASH = passwords.hash_password(PASSWORD)
 
+LOOPBACK = (ip_network("127.0.0.0/8"),)
 LISTENERS = {
     "plain": Listener(name="plain", ports=("0",), tls=TlsMode.STARTTLS),
     "clear": Listener(name="clear", ports=("0",), tls=TlsMode.STARTTLS, auth_without_tls=True),
     "submission": Listener(name="submission", ports=("0",), tls=TlsMode.STARTTLS_REQUIRED),
     "submissions": Listener(name="submissions", ports=("0",), tls=TlsMode.IMPLICIT),
     "none": Listener(name="none", ports=("0",), tls=TlsMode.NONE),
+    "balanced": Listener(name="balanced", ports=("0",), auth_without_tls=True, proxy_from=LOOPBACK),
+    "balanced-tls": Listener(name="balanced-tls", ports=("0",), tls=TlsMode.IMPLICIT, proxy_from=LOOPBACK),
+    "others": Listener(name="others", ports=("0",), proxy_from=(ip_network("10.0.0.0/8"),)),
 }
 
 

@@ -54,12 +54,17 @@ VERBS: Mapping[bytes, Verb] = {
     b"EXPN": Verb(expn, LOGIN),
 }
 
+# What a web page makes its visitors' browsers send to other ports: no mail program says these, and the
+# lines that follow could be made to look like ours.
+_OF_THE_WEB = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH", b"DELETE"})
+
 
 def answer(server: Server, name: bytes, argument: str) -> Answer:
     """Answer the command *name*, or say what stands in its way."""
-    verb = VERBS.get(name.upper())
+    name = name.upper()
+    verb = VERBS.get(name)
     if verb is None:
-        return replies.UNKNOWN_COMMAND
+        return replies.NOT_MAIL if name in _OF_THE_WEB else replies.UNKNOWN_COMMAND
     if argument and not verb.takes_argument:
         return replies.NO_ARGUMENT_TAKEN
     return obstacle(server, verb.needs) or verb.run(server, argument)

@@ -58,7 +58,10 @@ async def take_content(server: Server, content: Content) -> Reply:
 async def hand_in(server: Server, octets: bytes) -> Reply:
     """Let the handler have the whole message."""
     server.envelope.content = octets
-    return await server.hook("DATA") or replies.QUEUED
+    reply = await server.hook("DATA") or replies.QUEUED
+    if reply.is_success:
+        server.tally.took_message()
+    return reply
 
 
 def end_transaction(server: Server) -> None:
