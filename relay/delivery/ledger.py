@@ -20,6 +20,10 @@ from relay.delivery.hands import Held
 from relay.queue.items import Settlement
 from relay.queue.settle import settle
 
+# Sent, but not written down yet: what would go twice if this process died now.  Several times what a
+# fast upstream takes during a commit, so that it is only reached when the database is in trouble.
+MOST_UNWRITTEN = 500
+
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=0.5), timedelta(seconds=15)
 
 # The database's trouble, not ours: it will be back.
@@ -52,8 +56,8 @@ class Ledger:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether something waits for the database to come back."""
-        return self._kept_waiting > 0
+        """Whether the database is away, or so slow that too much hangs on it already."""
+        return self._kept_waiting > 0 or self._unwritten >= MOST_UNWRITTEN
 
     def enter(self, held: Held, settlement: Settlement) -> None:
         """Write *settlement* down, sooner or later."""
@@ -76,7 +80,7 @@ class Ledger:
         if written.cancelled():
             return
         if (fault := written.exception()) is None:
-            self._done(held, settlement, is_ours=written.result())
+            self._done(held, settlement, is_ours=written.result(), was_stuck=self.is_stuck)
             return
         task = asyncio.ensure_future(self._insist(held, settlement, fault))
         self._insisting.add(task)
@@ -98,13 +102,14 @@ class Ledger:
                 fault = again
             else:
                 break
+        was_stuck = self.is_stuck
         self._kept_waiting -= is_away
-        self._done(held, settlement, is_ours=is_ours)
-        if is_away and not self.is_stuck:
-            self._on_free()
+        self._done(held, settlement, is_ours=is_ours, was_stuck=was_stuck)
 
-    def _done(self, held: Held, settlement: Settlement, *, is_ours: bool) -> None:
+    def _done(self, held: Held, settlement: Settlement, *, is_ours: bool, was_stuck: bool) -> None:
         self._unwritten -= 1
         if not self._unwritten:
             self._all_written.set()
         self._on_settled(held, settlement, is_ours)
+        if was_stuck and not self.is_stuck:
+            self._on_free()

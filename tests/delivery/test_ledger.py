@@ -1,6 +1,7 @@
 """What was delivered is written down, whatever becomes of the database meanwhile; leases say whose it is."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -46,18 +47,21 @@ def outage(engine: Engine) -> Iterator[Outage]:
 async def test_a_delivery_is_written_down_when_the_database_is_back(
     db: Database, upstream: FakeUpstream, outage: Outage
 ) -> None:
-    gate = asyncio.Event()
-    upstream.on("DOT", once_open(gate))
+    gates = [asyncio.Event(), asyncio.Event()]
+    for gate in reversed(gates):
+        upstream.on("DOT", once_open(gate), times=1)
     async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
         messages = [await office.submit("bob", hot=True) for _ in range(5)]
         await eventually(lambda: len(upstream.transactions) == 1)
         outage.is_on = True
-        gate.set()
+        gates[0].set()
         await eventually(lambda: office.worker._clerk.ledger.is_stuck)
+        gates[1].set()
+        await eventually(lambda: len(upstream.taken) == 2)
         for _ in range(5):
             await office.turn(timedelta(seconds=16))
         assert not office.worker.accepts("R1"), "nothing new is begun that could not be written down"
-        assert sum(line.startswith("MAIL") for line in upstream.commands) <= 2
+        assert sum(line.startswith("MAIL") for line in upstream.commands) == 2
         outage.is_on = False
 
         async def all_are_done() -> bool:
@@ -67,6 +71,34 @@ async def test_a_delivery_is_written_down_when_the_database_is_back(
         await eventually(all_are_done)
         for message in messages:
             assert [a.number for a in await office.attempts(message)] == [1]
+    assert len(upstream.taken) == len(messages)
+
+
+async def test_a_database_that_does_not_answer_stops_the_road_before_too_much_hangs_on_it(
+    db: Database, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.delivery.ledger.MOST_UNWRITTEN", 3)
+    hanging, goes_on = threading.Event(), threading.Event()
+
+    def hang(_tx: Any, items: Any) -> list[None]:
+        hanging.set()
+        goes_on.wait()
+        return [None for _ in items]
+
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
+    async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
+        messages = [await office.submit("bob", hot=True) for _ in range(10)]
+        hung = db.write(hang, None)
+        await eventually(hanging.is_set)
+        gate.set()
+        await eventually(lambda: office.worker._clerk.ledger.is_stuck)
+        await eventually(lambda: len(upstream.taken) == 3)
+        assert not office.worker.accepts("R1")
+        goes_on.set()
+        await hung
+        for message in messages:
+            await office.until_state(message, "done")
     assert len(upstream.taken) == len(messages)
 
 
