@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from relay.mail.address import Address
@@ -23,15 +24,17 @@ def complete(
     message_id: str,
     hostname: str,
     sender: Address | None = None,
+    also_without: Collection[str] = (),
 ) -> bytes:
     """Return *content* with a Date and a Message-ID if it had none, and without what must not leave.
 
     With a *sender*, From becomes that address; what it was becomes Reply-To, unless there is one, and
-    nobody else is named as a sender.
+    nobody else is named as a sender.  *also_without*: further fields to leave out, in lower case.
     """
     names = header.by_name
     added: list[bytes] = []
     dropped = {name for name in names if name in DROPPED or name.startswith(OWN_PREFIX)}
+    dropped.update(also_without)
     if sender is not None:
         added.extend(_from_another(header.first("from"), sender, has_reply_to="reply-to" in names))
         dropped |= SENDERS

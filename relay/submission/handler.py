@@ -31,7 +31,9 @@ from relay.routing.routes import RoutingTable
 from relay.settings import Settings
 from relay.submission import replies
 from relay.submission.letter import BadLetter, Letter, Shape, read_letter
+from relay.submission.send_at import hold_as_asked
 from relay.submission.stamp import Stamped, stamp
+from relay.submission.told_priority import sender_ok
 
 if TYPE_CHECKING:
     from relay.submission.server import Server, ServerSession
@@ -78,7 +80,8 @@ class Handler:
         _options: list[str],
     ) -> Reply:
         """Ask whether this user may send as this address."""
-        return self._ask(Stage.MAIL, session, envelope) or replies.SENDER_OK
+        refusal = self._ask(Stage.MAIL, session, envelope)
+        return refusal or sender_ok(_user(session), envelope.parameters.get("mt_priority"))
 
     async def handle_RCPT(
         self,
@@ -97,6 +100,7 @@ class Handler:
         try:
             shape = _shape_of(self._office.settings.value)
             letter = read_letter(envelope.content, is_dot_stuffed=envelope.is_dot_stuffed, shape=shape)
+            hold_as_asked(self._office, envelope, letter)
         except BadLetter as fault:
             log.refused(
                 session=session.facts.id,

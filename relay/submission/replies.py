@@ -9,6 +9,7 @@ from relay.routing.routes import NoRoute
 OK = Reply(250, "0.0", "Ok")
 BYE = Reply(221, "0.0", "Bye")
 SENDER_OK = Reply(250, "1.0", "Sender ok")
+PRIORITY_CHANGED = Reply(250, "3.6", "The priority of the message was changed")
 RECIPIENT_OK = Reply(250, "1.5", "Recipient ok")
 GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 QUEUED = Reply(250, "0.0", "Queued")

@@ -122,6 +122,8 @@ def _stamped_content(
         message_id=message_id,
         hostname=office.hostname,
         sender=transaction.rewritten_sender,
+        # The field only stands in for the parameter (RFC 6758 §4.1); where both are, this one counts.
+        also_without=("mt-priority",) if "mt_priority" in transaction.parameters else (),
     )
 
 

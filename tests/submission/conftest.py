@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from relay.clock import SystemClock
 from relay.db.engine import Database
+from relay.mail.priority import Priority
 from relay.sealing import Sealer
 from tests.kit.house import House, make_tls_context
 
@@ -18,10 +19,11 @@ def tls_context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 
 @pytest.fixture
 async def house(engine: Engine, db: Database, tls_context: ssl.SSLContext) -> AsyncIterator[House]:
-    """A door with three users: ann, bob, and carl, who is not active."""
+    """A door with users: ann, bob, carl, who is not active, and emil, who is never urgent."""
     built = await House.build(engine, db, SystemClock(), Sealer([Fernet.generate_key()]), tls_context)
     built.has_user("ann", "ann@example.com; *.shop.example")
     built.has_user("bob", "example.org")
     built.has_user("carl", "example.net", is_active=False)
+    built.has_user("emil", "emil@example.info", highest_priority=Priority.NORMAL)
     yield built
     await built.close()

@@ -1,0 +1,65 @@
+"""X-Relay-Send-At: a date in the header holds the message as HOLDUNTIL does, for clients without ESMTP.
+
+    X-Relay-Send-At: Thu, 24 Dec 2026 18:00:00 +0100
+    X-Relay-Send-At: 2026-12-24T18:00:00+01:00
+
+The field is for us and does not leave (see `relay.mail.fixups`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from relay.mail.header import Header
+from relay.submission import replies
+from relay.submission.letter import BadLetter, Letter
+
+if TYPE_CHECKING:
+    from relay.submission.handler import Office
+    from relay.submission.transaction import Transaction
+
+FIELD = "x-relay-send-at"
+_NOT_A_DATE = replies.BAD_HEADER.saying(
+    "X-Relay-Send-At is one date with its time zone, as RFC 5322 or RFC 3339 writes it"
+)
+_TOO_LATE = replies.BAD_HEADER.saying("X-Relay-Send-At lies further ahead than messages are held here")
+_TWO_DATES = replies.BAD_HEADER.saying("X-Relay-Send-At contradicts HOLDFOR or HOLDUNTIL")
+
+
+def hold_as_asked(office: Office, transaction: Transaction, letter: Letter) -> None:
+    """Note in *transaction* until when the header of *letter* wants it held.  Raises BadLetter."""
+    if FIELD in letter.header.by_name:
+        transaction.parameters["hold_until"] = send_at(
+            letter.header,
+            asked=transaction.parameters.get("hold_until"),
+            now=office.clock.now(),
+            longest=office.settings.value.longest_hold,
+        )
+
+
+def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: timedelta) -> datetime:
+    """Until when *header* wants the message held.
+
+    Raises BadLetter for what is no date, for a date beyond *longest*, and beside one that MAIL *asked* for.
+    """
+    fields = header.all(FIELD)
+    if asked is not None:
+        raise BadLetter(_TWO_DATES)
+    moment = _read(fields[0].text) if len(fields) == 1 else None
+    if moment is None:
+        raise BadLetter(_NOT_A_DATE)
+    if moment > now + longest:
+        raise BadLetter(_TOO_LATE)
+    return moment
+
+
+def _read(text: str) -> datetime | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text)
+            return None if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError, IndexError):
+            continue
+    return None
