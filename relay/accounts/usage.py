@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, Connection, Table, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from relay.db.batch import Batch
-from relay.db.tables import usage
+from relay.db.tables import usage, usage_minutes, users
+from relay.policy.quotas import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,27 @@ class Charge:
     octets: int
 
 
-def _upsert(insert: Any) -> Any:
-    statement = insert(usage)
+def _upsert(insert: Any, table: Table, began: Column[Any]) -> Any:
+    statement = insert(table)
     fresh = statement.excluded
     return statement.on_conflict_do_update(
-        index_elements=[usage.c.user_id, usage.c.hour],
+        index_elements=[table.c.user_id, began],
         set_={
-            "messages": usage.c.messages + fresh.messages,
-            "recipients": usage.c.recipients + fresh.recipients,
-            "octets": usage.c.octets + fresh.octets,
+            "messages": table.c.messages + fresh.messages,
+            "recipients": table.c.recipients + fresh.recipients,
+            "octets": table.c.octets + fresh.octets,
         },
     )
 
 
 # INSERT … ON CONFLICT, which both write alike, is spelled apart by SQLAlchemy
-_ADD = {"sqlite": Batch(_upsert(sqlite.insert)), "postgresql": Batch(_upsert(postgresql.insert))}
+def _adding(table: Table, began: Column[Any]) -> dict[str, Batch]:
+    dialects = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    return {name: Batch(_upsert(insert, table, began)) for name, insert in dialects.items()}
+
+
+_ADD_TO_HOURS = _adding(usage, usage.c.hour)
+_ADD_TO_MINUTES = _adding(usage_minutes, usage_minutes.c.minute)
 
 
 def charge(tx: Connection, items: Sequence[Charge]) -> None:
@@ -56,18 +63,63 @@ def charge(tx: Connection, items: Sequence[Charge]) -> None:
 
     Rows go in one order, so that two processes that charge the same users cannot wait for each other.
     """
+    sums = _sums(items, lambda at: at.replace(minute=0, second=0, microsecond=0))
+    _ADD_TO_HOURS[tx.dialect.name].run(tx, [{**row, "hour": row.pop("began")} for row in sums])
+
+
+def charge_minutes(tx: Connection, items: Sequence[Charge]) -> None:
+    """Count *items* by the minute, too, for those whose minutes are asked about."""
+    sums = _sums(items, lambda at: at.replace(second=0, microsecond=0))
+    _ADD_TO_MINUTES[tx.dialect.name].run(tx, [{**row, "minute": row.pop("began")} for row in sums])
+
+
+def _sums(items: Sequence[Charge], begin: Callable[[datetime], datetime]) -> list[dict[str, Any]]:
     sums = defaultdict[tuple[str, datetime], list[int]](lambda: [0, 0, 0])
     for item in items:
-        total = sums[item.user_id, item.at.replace(minute=0, second=0, microsecond=0)]
+        total = sums[item.user_id, begin(item.at)]
         total[0] += 1
         total[1] += item.recipients
         total[2] += item.octets
-    if sums:
-        rows = [
-            {"user_id": user_id, "hour": hour, "messages": messages, "recipients": count, "octets": octets}
-            for (user_id, hour), (messages, count, octets) in sorted(sums.items())
-        ]
-        _ADD[tx.dialect.name].run(tx, rows)
+    return [
+        {"user_id": user_id, "began": began, "messages": messages, "recipients": count, "octets": octets}
+        for (user_id, began), (messages, count, octets) in sorted(sums.items())
+    ]
+
+
+_SINCE = {
+    table.name: select(
+        func.coalesce(func.sum(table.c.messages), 0),
+        func.coalesce(func.sum(table.c.recipients), 0),
+        func.coalesce(func.sum(table.c.octets), 0),
+    ).where(table.c.user_id == bindparam("user_id"), began >= bindparam("since"))
+    for table, began in ((usage, usage.c.hour), (usage_minutes, usage_minutes.c.minute))
+}
+
+
+def used_in(tx: Connection, user_id: str, window: Window, now: datetime) -> Usage:
+    """Return what the user sent in the window that *now* lies in."""
+    table = usage_minutes if window is Window.MINUTE else usage
+    since = {"user_id": user_id, "since": window.begin(now)}
+    messages, recipients, octets = tx.execute(_SINCE[table.name], since).one()
+    return Usage(int(messages), int(recipients), int(octets))
+
+
+_LOCK = (
+    select(users.c.id)
+    .where(users.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(users.c.id)
+    .with_for_update(key_share=True)
+)
+
+
+def lock(tx: Connection, user_ids: Collection[str]) -> None:
+    """Let no other transaction count for these users until this one ends, if it locks them, too."""
+    tx.execute(_LOCK, {"ids": sorted(user_ids)})
+
+
+def forget_minutes(tx: Connection, before: datetime) -> None:
+    """Delete what was counted for minutes that began before that."""
+    tx.execute(delete(usage_minutes).where(usage_minutes.c.minute < before))
 
 
 def used_since(tx: Connection, since: datetime) -> Mapping[str, Usage]:

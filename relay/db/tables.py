@@ -126,6 +126,16 @@ usage = Table(  # what a user sent within one hour
     Column("octets", BigInteger, nullable=False),
 )
 
+usage_minutes = Table(  # the same within one minute, only of users with a quota a minute
+    "usage_minutes",
+    metadata,
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("minute", UtcDateTime, primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("recipients", Integer, nullable=False),
+    Column("octets", BigInteger, nullable=False),
+)
+
 operators = Table(
     "operators",
     metadata,

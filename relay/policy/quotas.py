@@ -61,9 +61,8 @@ class Quota:
         return f"{self.unit.value}/{self.window.value}"
 
     def __str__(self) -> str:
-        return (
-            f"{self.most} {self.unit.value} {'an' if self.window is Window.HOUR else 'a'} {self.window.value}"
-        )
+        unit = self.unit.value.removesuffix("s") if self.most == 1 else self.unit.value
+        return f"{self.most} {unit} {'an' if self.window is Window.HOUR else 'a'} {self.window.value}"
 
     def is_exceeded_by(self, used: int) -> bool:
         """Whether *used* is more than may be."""

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, exists, or_, select, update
 
+from relay.accounts.usage import forget_minutes
 from relay.db.batch import Batch
-from relay.db.tables import deliveries, events, messages, notice_keys, notices
+from relay.db.tables import deliveries, messages, notice_keys, notices
 from relay.queue.conditions import IS_LEASED, IS_RESTING, IS_WAITING
 from relay.queue.items import Claimed, DeliveryKey, Lease
 from relay.queue.leasing import LEASABLE, OF_KEY, lease_rows, params
@@ -98,5 +99,5 @@ def _purge(tx: Connection, before: datetime) -> int:
     gone = tx.execute(delete(messages).where(messages.c.id.in_(finished))).rowcount
     tx.execute(delete(notices).where(notices.c.told_at < before))
     tx.execute(delete(notice_keys).where(notice_keys.c.last_at < before - _LONGEST_SILENCE))
-    tx.execute(delete(events).where(events.c.at < before))
+    forget_minutes(tx, before)
     return gone

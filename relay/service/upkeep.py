@@ -7,6 +7,8 @@ from datetime import timedelta
 from relay import log
 from relay.db import nodes
 from relay.queue.claim import TakeBack, take_back
+from relay.queue.events import AT_MOST as EVENTS_AT_MOST
+from relay.queue.events import purge_events
 from relay.queue.janitor import AT_MOST, purge
 from relay.routing import changes
 from relay.service.house import House
@@ -59,6 +61,9 @@ async def forget_what_is_long_done(house: House) -> None:
             await house.clock.sleep(_BETWEEN_PURGES)
         if total + gone:
             log.purged(messages=total + gone)
+        before = house.clock.now() - house.settings.value.event_retention
+        while await house.db.write(purge_events, before) == EVENTS_AT_MOST:
+            await house.clock.sleep(_BETWEEN_PURGES)
 
 
 async def show_the_log(house: House) -> None:

@@ -23,16 +23,17 @@ from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide
 from relay.policy.decision import Accept, Decision, Hold, Reject, Rewrite
 from relay.policy.submission import Limits, Submission, User
-from relay.queue.accept import accept
 from relay.queue.handover import HandOver
 from relay.queue.items import Notice
 from relay.queue.notices import note
 from relay.routing.routes import RoutingTable
 from relay.settings import Settings
 from relay.submission import replies
+from relay.submission.keeping import keep
 from relay.submission.letter import BadLetter, Letter, Shape, read_letter
 from relay.submission.send_at import hold_as_asked
-from relay.submission.stamp import Stamped, stamp
+from relay.submission.refusals import MESSAGE, Refusals
+from relay.submission.stamp import stamp
 from relay.submission.told_priority import sender_ok
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Handler:
         self._office = office
         self._limits = (office.settings.value, _limits_of(office.settings.value))
         self._aside: set[asyncio.Future[Any]] = set()
+        self.refusals = Refusals(office.db, office.clock, office.new_id)
 
     def limits(self) -> Limits:
         """The server's own limits, as the settings are now."""
@@ -102,14 +104,7 @@ class Handler:
             letter = read_letter(envelope.content, is_dot_stuffed=envelope.is_dot_stuffed, shape=shape)
             hold_as_asked(self._office, envelope, letter)
         except BadLetter as fault:
-            log.refused(
-                session=session.facts.id,
-                user=session.facts.user,
-                rule="letter",
-                reply=fault.reply,
-                sender=str(envelope.sender),
-            )
-            return fault.reply
+            return self._refuse(session, envelope, "letter", fault.reply)
         refusal = self._ask(Stage.DATA, session, envelope, letter)
         return refusal or await self._keep(session, envelope, letter)
 
@@ -136,13 +131,7 @@ class Handler:
             case Rewrite():
                 transaction.rewritten_sender = decision.sender
             case Reject():
-                log.refused(
-                    session=session.facts.id,
-                    user=user.name,
-                    rule=decision.rule,
-                    reply=decision.reply,
-                    sender=str(transaction.sender),
-                )
+                self._refuse(session, transaction, decision.rule, decision.reply)
             case Accept():
                 pass
         if decision.notices:
@@ -150,6 +139,13 @@ class Handler:
             if isinstance(decision, Reject):
                 self._tell(transaction.notices)
         return decision.reply if isinstance(decision, Reject) else None
+
+    def _refuse(self, session: ServerSession, transaction: Transaction, rule: str, reply: Reply) -> Reply:
+        """Remember that *rule* says no, and return what it says."""
+        sender = str(transaction.sender)
+        log.refused(session=session.facts.id, user=session.facts.user, rule=rule, reply=reply, sender=sender)
+        self.refusals.note(session.facts, kind=MESSAGE, rule=rule, reply=reply, sender=sender)
+        return reply
 
     def _notices(self, session: ServerSession, decision: Decision) -> list[Notice]:
         office = self._office
@@ -186,32 +182,9 @@ class Handler:
     # --- do it ----------------------------------------------------------------------------------
 
     async def _keep(self, session: ServerSession, transaction: Transaction, letter: Letter) -> Reply:
-        office = self._office
-        made = stamp(office, session, transaction, letter)
-        acceptance = made.acceptance
-        try:
-            await office.db.write(accept, acceptance)
-        except BaseException:
-            _give_up(office.handover, made)
-            raise
-        # The message is ours from here on: the commit above is our promise.
-        log.message_accepted(
-            message=acceptance.id,
-            origin=acceptance.origin.value,
-            session=session.facts.id,
-            user=session.facts.user,
-            sender=str(acceptance.envelope.sender),
-            recipients=len(acceptance.envelope.recipients),
-            octets=len(acceptance.content),
-        )
-        for claimed in made.in_hand:
-            office.handover.put(claimed)
-        return replies.QUEUED.saying(f"Queued as {acceptance.id}")
-
-
-def _give_up(handover: HandOver, made: Stamped) -> None:
-    for claimed in made.in_hand:
-        handover.done(claimed.octets)
+        made = stamp(self._office, session, transaction, letter)
+        said = await keep(self._office, _user(session), made)
+        return self._refuse(session, transaction, said.rule, said.reply) if isinstance(said, Reject) else said
 
 
 def _user(session: ServerSession) -> User:

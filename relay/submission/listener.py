@@ -23,6 +23,7 @@ from relay.submission import replies
 from relay.submission.gate import Gate
 from relay.submission.handler import Handler, Office
 from relay.submission.patience import Patience, patience_of
+from relay.submission.refusals import SESSION
 from relay.submission.server import Server
 
 _BACKLOG = 1024
@@ -118,10 +119,15 @@ class Door:
         if self._is_closing:
             return replies.SHUTTING_DOWN
         if len(self._inside) > settings.max_connections:
-            return replies.TOO_MANY_CONNECTIONS
+            return self._refuse(facts, replies.TOO_MANY_CONNECTIONS)
         if self._by_address[facts.peer_address] > settings.max_connections_per_address:
-            return replies.TOO_MANY_CONNECTIONS.saying("Too many connections from your address")
+            said = replies.TOO_MANY_CONNECTIONS.saying("Too many connections from your address")
+            return self._refuse(facts, said)
         return None
+
+    def _refuse(self, facts: Session, reply: Reply) -> Reply:
+        self.handler.refusals.note(facts, kind=SESSION, rule="connections", reply=reply)
+        return reply
 
     def dismiss(self, server: Server, reason: str) -> None:
         """A connection is gone."""

@@ -5,6 +5,7 @@ from sqlalchemy import Engine, insert
 from relay.db.engine import read_with
 from relay.db.tables import contents, events, messages, notice_keys, notices
 from relay.queue.claim import Renewal, renew
+from relay.queue.events import purge_events
 from relay.queue.items import Lease
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote, purge
 from relay.queue.notices import Told, mark_told, note
@@ -113,7 +114,7 @@ def test_refusals_are_forgotten_too(engine: Engine) -> None:
     with engine.begin() as tx:
         rows = [{"id": new_id(at), "at": at, "kind": "refused"} for at in (NOON - DAY, NOON)]
         tx.execute(insert(events), rows)
-    run(engine, purge, NOON)
+    run(engine, purge_events, NOON)
     assert row(engine, events).at == NOON
 
 

@@ -1,0 +1,67 @@
+"""The commit behind 250: a stamped message is kept, or its user's quota says no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay import log
+from relay.mail.reply import Reply
+from relay.policy.decision import Reject
+from relay.policy.submission import User
+from relay.queue.accept import accept
+from relay.queue.metered import Metered, Metering, accept_metered
+from relay.submission import replies
+from relay.submission.stamp import Stamped
+
+if TYPE_CHECKING:
+    from relay.submission.handler import Office
+
+QUOTA_USED_UP = Reply(450, "7.1", "Sending limit reached ({quota}); try again later")
+RULE = "within_quotas"
+
+
+async def keep(office: Office, user: User, made: Stamped) -> Reply | Reject:
+    """Commit the message, and give the worker what is leased to it; or say which quota is used up."""
+    try:
+        metering = await _commit(office, user, made)
+    except BaseException:
+        _give_up(office, made)
+        raise
+    if not metering.is_kept:
+        _give_up(office, made)
+        return Reject(QUOTA_USED_UP.saying(QUOTA_USED_UP.text.format(quota=metering.exceeded)), RULE)
+    # The message is ours from here on: the commit above is our promise.
+    acceptance = made.acceptance
+    log.message_accepted(
+        message=acceptance.id,
+        origin=acceptance.origin.value,
+        session=acceptance.session.id if acceptance.session else None,
+        user=user.name,
+        sender=str(acceptance.envelope.sender),
+        recipients=len(acceptance.envelope.recipients),
+        octets=len(acceptance.content),
+    )
+    if metering.exceeded is not None:
+        _give_up(office, made)  # it is held
+    else:
+        for claimed in made.in_hand:
+            office.handover.put(claimed)
+    return replies.QUEUED.saying(f"Queued as {acceptance.id}")
+
+
+_KEPT = Metering(is_kept=True)
+
+
+async def _commit(office: Office, user: User, made: Stamped) -> Metering:
+    """Only users who have quotas are asked about them."""
+    acceptance = made.acceptance
+    if not user.limits.quotas:
+        await office.db.write(accept, acceptance)
+        return _KEPT
+    notice_id = office.new_id(acceptance.accepted_at)
+    return await office.db.write(accept_metered, Metered(acceptance, user.id, user.limits, notice_id))
+
+
+def _give_up(office: Office, made: Stamped) -> None:
+    for claimed in made.in_hand:
+        office.handover.done(claimed.octets)
