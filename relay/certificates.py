@@ -1,9 +1,10 @@
-"""The server's certificate: a self-signed one where none was given, and the TLS that is spoken with it."""
+"""The server's certificates: a self-signed one where none was given, and the TLS that is spoken with them."""
 
 from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -51,13 +52,63 @@ def server_context(paths: CertificatePaths) -> ssl.SSLContext:
     return context
 
 
-def reload(context: ssl.SSLContext, paths: CertificatePaths) -> None:
-    """Let *context* show the certificate as it now lies on disk; connections already made keep theirs.
+class Showcase:
+    """The certificates that a process shows: each client the one for the name it calls (SNI, RFC 6066 §3).
 
-    Raises OSError (ssl.SSLError is one) if it cannot be used, and *context* is then as it was.
+    Who calls no name, or one that none of them has, is shown the first.  `context` is what connections are
+    made with, and stays the same for good; what it shows is exchanged as a whole.
     """
-    server_context(paths)  # a certificate beside another's key would be half loaded before it fails
-    context.load_cert_chain(*paths, password=_refuse_password)
+
+    def __init__(self, paths: Sequence[CertificatePaths]) -> None:
+        """Raises OSError (ssl.SSLError is one) or ValueError if one of them cannot be used."""
+        self._paths = tuple(paths)
+        self.context = server_context(self._paths[0])
+        self.reload()
+        self.context.sni_callback = self._show
+
+    def reload(self) -> None:
+        """Show the certificates as they now lie on disk; connections already made keep theirs.
+
+        Raises OSError or ValueError if one of them cannot be used; all is then as it was.
+        """
+        self._seen = self._state()
+        contexts = [server_context(paths) for paths in self._paths]
+        by_name: dict[str, ssl.SSLContext] = {}
+        for paths, context in zip(self._paths, contexts, strict=True):
+            for name in _names_in(paths.certificate):
+                by_name.setdefault(name, context)
+        self._first, self._by_name = contexts[0], by_name
+
+    def has_changed(self) -> bool:
+        """Whether a file is another than when it was last looked at by `reload`."""
+        return self._state() != self._seen
+
+    def _state(self) -> tuple[object, ...]:
+        return tuple(_identity(path) for paths in self._paths for path in paths)
+
+    def _show(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._called(name.lower()) if name else self._first
+
+    def _called(self, name: str) -> ssl.SSLContext:
+        exact = self._by_name.get(name)
+        return exact or self._by_name.get("*." + name.partition(".")[2], self._first)
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _names_in(path: Path) -> list[str]:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
 
 
 def _refuse_password() -> str:

@@ -104,11 +104,19 @@ class DatabaseSection(_Section):
         return value
 
 
+class NamedCertificate(_Section):
+    """One more certificate, for clients that call a name it has."""
+
+    certificate: Path
+    key: Path
+
+
 class TlsSection(_Section):
     """The server's certificate; empty: a self-signed one is made in data_dir."""
 
     certificate: Path | None = None
     key: Path | None = None
+    certificates: tuple[NamedCertificate, ...] = ()
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from random import Random
 
-from relay import certificates, settings
+from relay import settings
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
-from relay.certificates import CertificatePaths
+from relay.certificates import CertificatePaths, Showcase
 from relay.clock import Clock
 from relay.config import Config
 from relay.current import Current
@@ -42,7 +41,7 @@ class Post:
     owner: str
     config: Config
     sockets: Mapping[str, Sequence[socket.socket]]
-    certificate: CertificatePaths
+    certificates: Sequence[CertificatePaths]
     run_directory: Path
 
 
@@ -60,7 +59,7 @@ class House:
     processes: Current[int]
     verifier: Verifier
     watch: Watch
-    tls_context: ssl.SSLContext
+    showcase: Showcase
     door: Door
     worker: Worker
     dispatcher: Dispatcher
@@ -73,7 +72,7 @@ async def build(post: Post, clock: Clock) -> House:
     """
     config = post.config
     sealer = load_or_make(config.key_path)
-    tls_context = certificates.server_context(post.certificate)
+    showcase = Showcase(post.certificates)
     db = Database(open_engine(config.database_url))
     # The revisions first: what changes between this line and the next ones is then read twice, never missed.
     watch = Watch(db, await db.read(revision.read_all))
@@ -120,8 +119,8 @@ async def build(post: Post, clock: Clock) -> House:
         processes=processes,
         verifier=verifier,
         watch=watch,
-        tls_context=tls_context,
-        door=Door(office, verifier=verifier, budget=budget, tls_context=tls_context),
+        showcase=showcase,
+        door=Door(office, verifier=verifier, budget=budget, tls_context=showcase.context),
         worker=worker,
         dispatcher=dispatcher,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
-from relay import certificates, log, settings
+from relay import log, settings
 from relay.bell import Bell
 from relay.clock import SystemClock
 from relay.db import nodes
@@ -17,6 +18,8 @@ from relay.service import upkeep
 from relay.service.house import House, Post, build
 from relay.service.keep_alive import keep_alive
 from relay.submission.recheck import recheck
+
+_LOOK_AT_CERTIFICATES_SECONDS = 30.0
 
 
 async def run_relay(
@@ -58,7 +61,7 @@ def _long_lived(house: House, renewing: asyncio.Event) -> dict[str, Callable[[],
         "orphans": lambda: upkeep.adopt_orphans(house),
         "purge": lambda: upkeep.forget_what_is_long_done(house),
         "log": lambda: upkeep.show_the_log(house),
-        "certificate": lambda: _renew_certificate(house, renewing),
+        "certificate": lambda: _renew_certificates(house, renewing),
     }
 
 
@@ -88,12 +91,15 @@ def _read_anew(house: House) -> dict[Subject, Callable[[], Awaitable[None]]]:
     }
 
 
-async def _renew_certificate(house: House, renewing: asyncio.Event) -> None:
+async def _renew_certificates(house: House, renewing: asyncio.Event) -> None:
+    """Show the certificates anew when we are told to, and when their files were replaced."""
     while True:
-        await renewing.wait()
-        renewing.clear()
-        certificates.reload(house.tls_context, house.post.certificate)
-        log.certificate_renewed(process="relay")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(renewing.wait(), _LOOK_AT_CERTIFICATES_SECONDS)
+        if renewing.is_set() or house.showcase.has_changed():
+            renewing.clear()
+            house.showcase.reload()
+            log.certificate_renewed(process="relay")
 
 
 async def _close(house: House, tasks: list[asyncio.Task[None]]) -> None:

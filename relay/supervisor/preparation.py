@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relay.certificates import CertificatePaths, ensure_self_signed, server_context
+from relay.certificates import CertificatePaths, Showcase, ensure_self_signed
 from relay.config import Config
 from relay.sealing import load_or_make
 from relay.supervisor import privileges
@@ -32,7 +32,7 @@ class Prepared:
 
     config: Config
     ports: Ports
-    certificate: CertificatePaths
+    certificates: tuple[CertificatePaths, ...]
     run_directory: Path
     metrics_directory: Path
     lock: int
@@ -56,8 +56,8 @@ def prepare(config: Config) -> Prepared:
         _empty(run_directory, metrics_directory)
     with _explaining(config.key_path):
         load_or_make(config.key_path)
-    certificate = certificate_of(config)
-    return Prepared(config, ports, certificate, run_directory, metrics_directory, lock)
+    certificates = certificates_of(config)
+    return Prepared(config, ports, certificates, run_directory, metrics_directory, lock)
 
 
 def _empty(run_directory: Path, metrics_directory: Path) -> None:
@@ -68,21 +68,26 @@ def _empty(run_directory: Path, metrics_directory: Path) -> None:
         path.unlink()
 
 
-def certificate_of(config: Config) -> CertificatePaths:
-    """Return the certificate to show: the configured one, or a self-signed one that is made if need be.
+def certificates_of(config: Config) -> tuple[CertificatePaths, ...]:
+    """Return the certificates to show, the one for everybody first.
 
-    Raises CannotStart if it cannot be read or used.
+    That is the configured one, or a self-signed one that is made if need be.  Raises CannotStart if one
+    cannot be read or used.
     """
+    more = tuple(_usable(CertificatePaths(each.certificate, each.key)) for each in config.tls.certificates)
     if config.tls.certificate is None or config.tls.key is None:
         with _explaining(config.data_dir):
-            return ensure_self_signed(config.data_dir, config.hostname, datetime.now(UTC))
-    paths = CertificatePaths(config.tls.certificate, config.tls.key)
+            return (ensure_self_signed(config.data_dir, config.hostname, datetime.now(UTC)), *more)
+    return (_usable(CertificatePaths(config.tls.certificate, config.tls.key)), *more)
+
+
+def _usable(paths: CertificatePaths) -> CertificatePaths:
     for path in paths:
         with _explaining(path):
             path.read_bytes()
     try:
-        server_context(paths)
-    except OSError as fault:
+        Showcase([paths])
+    except (OSError, ValueError) as fault:
         sentence = f"The certificate {paths.certificate} with the key {paths.key} cannot be used: {fault}."
         raise CannotStart(sentence, BAD_CONFIG) from None
     return paths

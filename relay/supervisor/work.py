@@ -73,7 +73,7 @@ def post_of(prepared: Prepared, index: int) -> Post:
         owner=f"{prepared.config.node}/{index}",
         config=prepared.config,
         sockets=prepared.ports.listeners,
-        certificate=prepared.certificate,
+        certificates=prepared.certificates,
         run_directory=prepared.run_directory,
     )
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from relay.certificates import CertificatePaths, ensure_self_signed, reload, server_context
+from relay.certificates import CertificatePaths, Showcase, ensure_self_signed, server_context
+from relay.submission.tls import TlsLayer
 from tests.kit.clock import HandClock
+
+DER = serialization.Encoding.DER
 
 
 def names_in(paths: CertificatePaths) -> list[str]:
@@ -60,18 +64,99 @@ def test_tls_before_1_2_is_not_spoken(tmp_path: Path, clock: HandClock) -> None:
 
 def test_a_renewal_that_cannot_be_used_changes_nothing(tmp_path: Path, clock: HandClock) -> None:
     paths = ensure_self_signed(tmp_path, "relay.test", clock.now())
-    context = server_context(paths)
+    showcase = Showcase([paths])
+    before = shown(showcase, None)
     good = paths.certificate.read_bytes()
     paths.certificate.write_text("nonsense")
     with pytest.raises(OSError):
-        reload(context, paths)
+        showcase.reload()
+    assert shown(showcase, None) == before
     paths.certificate.write_bytes(good)
-    reload(context, paths)
+    showcase.reload()
+
+
+def test_a_file_that_was_replaced_is_noticed_once(tmp_path: Path, clock: HandClock) -> None:
+    paths = ensure_self_signed(tmp_path, "relay.test", clock.now())
+    showcase = Showcase([paths])
+    before = shown(showcase, None)
+    assert not showcase.has_changed()
+    for path in paths:
+        path.unlink()
+    assert showcase.has_changed()
+    ensure_self_signed(tmp_path, "relay.test", clock.now())
+    assert showcase.has_changed()
+    showcase.reload()
+    assert not showcase.has_changed()
+    assert shown(showcase, None) != before
+
+
+def test_each_client_is_shown_the_certificate_for_the_name_it_calls(tmp_path: Path, clock: HandClock) -> None:
+    names = ["relay.test", "mail.example.org", "*.example.net"]
+    paths = []
+    for number, name in enumerate(names):
+        (tmp_path / str(number)).mkdir()
+        paths.append(ensure_self_signed(tmp_path / str(number), name, clock.now()))
+    showcase = Showcase(paths)
+    ders = [x509.load_pem_x509_certificate(each.certificate.read_bytes()).public_bytes(DER) for each in paths]
+    called = ["relay.test", "MAIL.example.org", "a.example.net", "a.b.example.net", "unknown.test", None]
+    assert [ders.index(shown(showcase, name)) for name in called] == [0, 1, 2, 0, 0, 0]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", [None, "mail.example.org"])
+def test_a_session_is_taken_up_again(
+    tmp_path: Path, clock: HandClock, version: ssl.TLSVersion, name: str | None
+) -> None:
+    (tmp_path / "more").mkdir()
+    more = ensure_self_signed(tmp_path / "more", "mail.example.org", clock.now())
+    showcase = Showcase([ensure_self_signed(tmp_path, "relay.test", clock.now()), more])
+    context = anybody()
+    context.minimum_version = context.maximum_version = version
+    first = shaken(showcase, context, name)
+    assert not first.session_reused
+    assert shaken(showcase, context, name, first.session).session_reused
+
+
+def test_what_a_client_would_rather_speak_makes_no_difference(tmp_path: Path, clock: HandClock) -> None:
+    showcase = Showcase([ensure_self_signed(tmp_path, "relay.test", clock.now())])
+    context = anybody()
+    context.set_alpn_protocols(["smtp", "h2"])
+    assert shaken(showcase, context, "relay.test").selected_alpn_protocol() is None
+
+
+def anybody() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def shown(showcase: Showcase, name: str | None) -> bytes:
+    return shaken(showcase, anybody(), name).getpeercert(binary_form=True) or b""
+
+
+def shaken(
+    showcase: Showcase, context: ssl.SSLContext, name: str | None, session: ssl.SSLSession | None = None
+) -> ssl.SSLObject:
+    """A client that has shaken hands, and heard a first word so that it has its tickets."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = TlsLayer(showcase.context)
+    client = context.wrap_bio(down, up, server_hostname=name, session=session)
+    while True:
+        try:
+            client.do_handshake()
+        except ssl.SSLWantReadError:
+            server.receive(up.read())
+            down.write(server.outgoing)
+        else:
+            break
+    server.receive(up.read())
+    server.send(b"220")
+    down.write(server.outgoing)
+    assert client.read(3) == b"220"
+    return client
 
 
 def test_a_key_with_a_password_is_refused_and_never_asked_for(tmp_path: Path, clock: HandClock) -> None:
-    from cryptography.hazmat.primitives import serialization
-
     paths = ensure_self_signed(tmp_path, "relay.test", clock.now())
     key = serialization.load_pem_private_key(paths.key.read_bytes(), None)
     locked = serialization.BestAvailableEncryption(b"secret")

@@ -14,7 +14,7 @@ from relay.supervisor import privileges
 from relay.supervisor.cannot_start import BAD_CONFIG, CANNOT_CREATE, CannotStart
 from relay.supervisor.lock import take_lock
 from relay.supervisor.ports import Ports, open_ports
-from relay.supervisor.preparation import certificate_of
+from relay.supervisor.preparation import certificates_of
 
 ADMIN = AdminSection(listen="127.0.0.1:0")
 
@@ -95,14 +95,16 @@ def test_a_certificate_with_another_key_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         pairs.append(ensure_self_signed(tmp_path / name, "relay.test", datetime.now(UTC)))
     tls = TlsSection(certificate=pairs[0].certificate, key=pairs[1].key)
-    sentence, code = refusal(lambda: certificate_of(Config(tls=tls)))
+    sentence, code = refusal(lambda: certificates_of(Config(tls=tls)))
     assert "cannot be used" in sentence
     assert code == BAD_CONFIG
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "nowhere.pem"
-    sentence, code = refusal(lambda: certificate_of(Config(tls=TlsSection(certificate=missing, key=missing))))
+    sentence, code = refusal(
+        lambda: certificates_of(Config(tls=TlsSection(certificate=missing, key=missing)))
+    )
     assert (sentence, code) == (f"There is no {missing}.", BAD_CONFIG)
 
 

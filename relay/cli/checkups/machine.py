@@ -77,27 +77,30 @@ def key_file(desk: Desk) -> Iterator[Finding]:
 
 
 def certificate(desk: Desk) -> Iterator[Finding]:
-    """There, fitting its key, and valid for a while yet."""
+    """There, fitting their keys, and valid for a while yet."""
     given = desk.config.tls
-    is_given = given.certificate is not None
     directory = desk.config.data_dir
     paths = CertificatePaths(
         given.certificate or directory / "certificate.pem", given.key or directory / "certificate.key"
     )
-    if not is_given and not paths.certificate.exists():
+    if given.certificate is None and not paths.certificate.exists():
         yield warning("certificate", "None yet; the first start makes a self-signed one.")
-        return
+    else:
+        yield _judged(desk, paths, is_given=given.certificate is not None)
+    for more in given.certificates:
+        yield _judged(desk, CertificatePaths(more.certificate, more.key), is_given=True)
+
+
+def _judged(desk: Desk, paths: CertificatePaths, *, is_given: bool) -> Finding:
     server_context(paths)
     certificate = x509.load_pem_x509_certificate(paths.certificate.read_bytes())
     ends = certificate.not_valid_after_utc
     if ends <= desk.now:
-        yield problem("certificate", f"{paths.certificate} ran out on {ends:%Y-%m-%d}: renew it.")
-    elif certificate.not_valid_before_utc > desk.now:
-        yield problem("certificate", f"{paths.certificate} is not valid yet: is the clock right?")
-    elif ends - desk.now < _SOON:
-        yield warning("certificate", f"{paths.certificate} runs out on {ends:%Y-%m-%d}.")
-    elif not is_given:
-        sentence = f"self-signed until {ends:%Y-%m-%d}: clients must be told to trust it"
-        yield ok("certificate", sentence)
-    else:
-        yield ok("certificate", f"{paths.certificate}, valid until {ends:%Y-%m-%d}, fits its key")
+        return problem("certificate", f"{paths.certificate} ran out on {ends:%Y-%m-%d}: renew it.")
+    if certificate.not_valid_before_utc > desk.now:
+        return problem("certificate", f"{paths.certificate} is not valid yet: is the clock right?")
+    if ends - desk.now < _SOON:
+        return warning("certificate", f"{paths.certificate} runs out on {ends:%Y-%m-%d}.")
+    if not is_given:
+        return ok("certificate", f"self-signed until {ends:%Y-%m-%d}: clients must be told to trust it")
+    return ok("certificate", f"{paths.certificate}, valid until {ends:%Y-%m-%d}, fits its key")
