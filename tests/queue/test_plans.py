@@ -20,16 +20,32 @@ from tests.kit.clock import NOON
 LEASE = timedelta(minutes=2)
 
 
+# PostgreSQL plans by what it knows of the rows, so there must be some, and most of them long done.
+CROWD = """
+    INSERT INTO messages (id, accepted_at, expires_at, origin, sender, priority, octets, body, smtputf8)
+    SELECT n::text, :noon - n * interval '1 minute', :noon + interval '4 days',
+        'submission', '', 3, 1, '7BIT', false
+    FROM generate_series(1, 20000) AS n;
+    INSERT INTO deliveries
+        (message_id, part, route_id, state, priority, due_at, rank_at, expires_at, attempts, leased_until)
+    SELECT n::text, 1, 'route ' || n % 3, state, 3, :noon + n * interval '1 second', :noon,
+        :noon + interval '4 days' + n * interval '1 second', 1, :noon + interval '2 minutes'
+    FROM (
+        SELECT n, CASE n % 200 WHEN 1 THEN 'queued' WHEN 2 THEN 'waiting' WHEN 3 THEN 'waiting'
+            WHEN 4 THEN 'leased' WHEN 5 THEN 'held' ELSE 'done' END AS state
+        FROM generate_series(1, 20000) AS n
+    ) AS crowd;
+    ANALYZE messages;
+    ANALYZE deliveries
+"""
+
+
 class Plans:
     """Notes how the database would answer each SELECT that is asked of it."""
 
     def __init__(self, tx: Connection) -> None:
         self.tx = tx
         self.seen: list[str] = []
-        if tx.dialect.name == "postgresql":
-            tx.execute(text("TRUNCATE messages CASCADE"))  # what other tests left behind sways it
-            tx.execute(text("SET LOCAL enable_seqscan = off"))  # it would not bother for so few rows
-            tx.execute(text("SET LOCAL enable_bitmapscan = off"))
 
     def note(self, _tx: Connection, cursor: object, statement: str, parameters: object, *_: object) -> None:
         if statement.startswith("SELECT") and not self._is_explaining:
@@ -45,6 +61,9 @@ class Plans:
 @pytest.fixture
 def plans(engine: Engine) -> Iterator[Plans]:
     with engine.begin() as tx:
+        if engine.dialect.name == "postgresql":
+            for statement in CROWD.split(";"):
+                tx.execute(text(statement).bindparams(noon=NOON) if ":noon" in statement else text(statement))
         noted = Plans(tx)
         event.listen(tx, "before_cursor_execute", noted.note)
         yield noted
@@ -59,9 +78,9 @@ def test_claiming_reads_only_what_is_queued_for_the_route(plans: Plans) -> None:
 
 
 def test_what_is_in_demand_is_found_by_steps_along_the_same_index(plans: Plans) -> None:
-    routes_in_demand(plans.tx)
-    (plan,) = plans.seen
-    assert "ix_deliveries_ready" in plan
+    routes = routes_in_demand(plans.tx)
+    assert len(plans.seen) == len(routes) + 1
+    assert all("ix_deliveries_ready" in plan for plan in plans.seen)
 
 
 def test_promoting_reads_only_what_is_due(plans: Plans) -> None:
@@ -108,4 +127,6 @@ def test_counting_what_was_accepted_today_reads_today(plans: Plans) -> None:
 @pytest.mark.parametrize("state", [None, DeliveryState.WAITING, DeliveryState.HELD])
 def test_a_page_reads_nothing_that_is_done(plans: Plans, state: DeliveryState | None) -> None:
     queue_page(plans.tx, state=state)
-    assert "ix_deliveries_resting" in plans.seen[-1]
+    for plan in plans.seen:
+        assert "ix_deliveries_" in plan  # whichever: each of them holds only what is not done
+        assert "Seq Scan on deliveries" not in plan
