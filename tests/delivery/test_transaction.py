@@ -328,3 +328,37 @@ async def test_an_early_refusal_of_a_large_letter_is_believed_and_an_early_succe
         upstream.on("BODY", answer)
         upstream.on("DOT", MUTE)
         assert ends(await offer(upstream, envelope_to("bob"), content, seconds=1)) == [end]
+
+
+# --- eight bits where only seven go -----------------------------------------------------------------
+
+SEVEN_ONLY = ("PIPELINING", "SIZE 1000000")
+GREETING = "Subject: Tea\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nAt five, that is fünf?\r\n"
+
+
+async def test_eight_bit_text_is_encoded_for_an_upstream_that_takes_only_seven() -> None:
+    async with FakeUpstream(SEVEN_ONLY) as upstream:
+        answers = await offer(upstream, envelope_to("bob"), GREETING.encode())
+    assert ends(answers) == [D]
+    (taken,) = upstream.taken
+    assert "BODY=" not in taken.mail
+    assert f"SIZE={len(taken.content)}" in taken.mail
+    assert (
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\nAt five, that is f=C3=BCnf?\r\n" in taken.content
+    )
+
+
+async def test_signed_eight_bit_text_is_returned_by_an_upstream_that_takes_only_seven() -> None:
+    async with FakeUpstream(SEVEN_ONLY) as upstream:
+        answers = await offer(upstream, envelope_to("bob"), b"DKIM-Signature: v=1\r\n" + GREETING.encode())
+        assert upstream.taken == []
+    assert answers.replies[1].status == "5.6.3"
+
+
+async def test_a_header_in_utf8_is_returned_by_an_upstream_that_takes_only_ascii() -> None:
+    async with FakeUpstream(SEVEN_ONLY) as upstream:
+        answers = await offer(
+            upstream, envelope_to("bob", smtputf8=True), "Subject: Tée\r\n\r\nx\r\n".encode()
+        )
+        assert upstream.taken == []
+    assert answers.replies[1].status == "5.6.7"

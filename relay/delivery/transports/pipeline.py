@@ -6,13 +6,20 @@ dot is the only one that can follow it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
 from relay.delivery.classify import Step, Trouble, not_understood
 from relay.delivery.transports.base import Answers
 from relay.delivery.transports.dialogue import Dialogue
-from relay.delivery.transports.parameters import Offers, mail_command, rcpt_command, refused_unasked
+from relay.delivery.transports.parameters import (
+    Offers,
+    fitted,
+    mail_command,
+    rcpt_command,
+    refused_unasked,
+)
 from relay.delivery.transports.replies import Answer
 from relay.delivery.transports.transaction import Transaction
 from relay.mail.envelope import Envelope, Recipient
@@ -55,6 +62,8 @@ class Pipeline:
 
     async def deliver(self, envelope: Envelope, content: bytes, priority: Priority) -> Answers:
         """Offer one message; every recipient gets one last word, whatever the upstream does."""
+        if not self.offers.eight_bit:
+            content = await asyncio.to_thread(fitted, content, self.offers)
         refused = refused_unasked(envelope, content, self.offers)
         willing = [r for r in envelope.recipients if r.number not in refused]
         transaction = Transaction((r.number for r in envelope.recipients), refused)
