@@ -28,6 +28,17 @@ class CertificatePaths(NamedTuple):
     key: Path
 
 
+class ServerContext(ssl.SSLContext):
+    """A server's context that knows by which channel binding its certificate is known."""
+
+    end_point: bytes | None = None
+
+    def show(self, paths: CertificatePaths) -> None:
+        """Show this certificate from now on.  Raises OSError (ssl.SSLError is one) if it cannot be used."""
+        self.load_cert_chain(*paths, password=_refuse_password)
+        self.end_point = _end_point(x509.load_pem_x509_certificate(paths.certificate.read_bytes()))
+
+
 def ensure_self_signed(directory: Path, hostname: str, now: datetime) -> CertificatePaths:
     """Return the self-signed certificate in *directory*, making it if it is missing or about to run out.
 
@@ -44,11 +55,11 @@ def server_context(paths: CertificatePaths) -> ssl.SSLContext:
 
     Raises OSError (ssl.SSLError is one) if certificate and key cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.load_cert_chain(*paths, password=_refuse_password)
+    context.show(paths)
     return context
 
 
@@ -109,6 +120,20 @@ def _names_in(path: Path) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+
+
+def end_point_of(context: ssl.SSLContext | None) -> bytes | None:
+    """Return the tls-server-end-point of the certificate that *context* shows, if it has one."""
+    return context.end_point if isinstance(context, ServerContext) else None
+
+
+def _end_point(certificate: x509.Certificate) -> bytes | None:
+    """Hash *certificate* as its signature does, but with nothing weaker than SHA-256 (RFC 5929 §4.1)."""
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is None:  # Ed25519 names none
+        return None
+    is_weak = isinstance(algorithm, hashes.MD5 | hashes.SHA1)
+    return certificate.fingerprint(hashes.SHA256() if is_weak else algorithm)
 
 
 def _refuse_password() -> str:

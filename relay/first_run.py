@@ -14,11 +14,13 @@ from sqlalchemy import Connection
 
 from relay.accounts.passwords import generate_password, hash_password
 from relay.accounts.profile import Profile
+from relay.accounts.scram import sealed_keys
 from relay.accounts.users import NewUser, create, is_empty
 from relay.config import Config, Listener, TlsMode
 from relay.db.audit import Author
 from relay.routing.changes import NewUpstream, add_upstream
 from relay.routing.upstreams import Kind, Upstream, has_none
+from relay.sealing import Sealer
 
 DEMO_DOMAIN = "relay.test"  # a name that no real mail can ever have (RFC 6761 §6.2)
 DEMO_USER = f"demo@{DEMO_DOMAIN}"
@@ -31,11 +33,12 @@ class Demo(NamedTuple):
 
     by: Author
     password: str
+    sealer: Sealer
 
 
-def demo_for(now: datetime, new_id: Callable[[datetime], str]) -> Demo:
+def demo_for(now: datetime, new_id: Callable[[datetime], str], sealer: Sealer) -> Demo:
     """Return a demo with a new password."""
-    return Demo(Author("first start", now, new_id), generate_password())
+    return Demo(Author("first start", now, new_id), generate_password(), sealer)
 
 
 def make_demo(tx: Connection, items: Sequence[Demo]) -> list[bool]:
@@ -47,7 +50,8 @@ def _make_demo(tx: Connection, demo: Demo) -> bool:
     if not (is_empty(tx) and has_none(tx)):
         return False
     profile = Profile(patterns=(DEMO_DOMAIN,), notes="Made at the first start, to try the relay with.")
-    create(tx, [NewUser(demo.by, DEMO_USER, profile, hash_password(demo.password))])
+    keys = sealed_keys(DEMO_USER, demo.password, demo.sealer)
+    create(tx, [NewUser(demo.by, DEMO_USER, profile, hash_password(demo.password), keys)])
     add_upstream(tx, [NewUpstream(demo.by, Upstream(demo.by.id(), _SANDBOX, Kind.SANDBOX), is_default=True)])
     return True
 

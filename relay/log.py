@@ -203,6 +203,17 @@ def authentication_failed(*, session: str, user: str, mechanism: str, peer: str,
     )
 
 
+def login_barred(*, session: str, user: str, peer: str, by: str) -> None:
+    """A login was refused unseen, because too many before it failed."""
+    _AUTH.labels("any", "barred").inc()
+    _writer.write("warning", "login_barred", {"session": session, "user": user, "peer": peer, "by": by})
+
+
+def login_limit_reached(*, by: str, source: str, seconds: float) -> None:
+    """So many logins failed that an address, a network or a name is barred for a while."""
+    _writer.write("warning", "login_limit_reached", {"by": by, "source": source, "seconds": seconds})
+
+
 def refused(*, session: str, user: str | None, rule: str, reply: Reply, sender: str = "") -> None:
     """Policy, or the protocol, said no."""
     _REFUSED.labels(rule).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class Sealer:
 
     def __init__(self, keys: list[bytes]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._oldest = keys[-1]
 
     def __repr__(self) -> str:
         return "Sealer(***)"
@@ -33,6 +35,14 @@ class Sealer:
             raise CannotUnseal(
                 "a stored secret cannot be opened with the keys in the key file; enter it anew"
             ) from None
+
+    def fingerprint(self, purpose: str, text: str) -> bytes:
+        """32 octets that depend on *text* and that nobody without the key file can foretell.
+
+        The same for as long as the oldest key stays, so that a new key in front changes none.
+        """
+        words = f"{purpose}\0{text}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._oldest, words, "sha256")
 
 
 def load_or_make(path: Path) -> Sealer:

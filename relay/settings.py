@@ -179,6 +179,55 @@ class Settings:
     reveal_client: Annotated[
         bool, About("Name the client's address and HELO in the Received field of what it sends.")
     ] = False
+    login_failures_per_connection: Annotated[
+        int, About("A session ends after so many failed logins.", least=1)
+    ] = 5
+    login_failure_delay: Annotated[
+        timedelta,
+        About(
+            "By how much the answer to the third failed login is kept back; to each further one, twice as "
+            "long, up to sixteen times. Guessing gets slow; who mistypes once waits for nothing.",
+            least=timedelta(0),
+        ),
+    ] = timedelta(seconds=1)
+    login_failures_per_address: Annotated[
+        int,
+        About(
+            "After so many failed logins an address is barred for login_lockout; its users who logged in "
+            "from there before are not.",
+            least=3,
+        ),
+    ] = 20
+    login_failures_per_network: Annotated[
+        int, About("The same for all of a network together: a /24, or a /64 of IPv6.", least=3)
+    ] = 100
+    login_failures_per_user: Annotated[
+        int,
+        About(
+            "After so many failed logins under one name, it is barred for login_lockout wherever it never "
+            "logged in from; and at each address after so many failures there.",
+            least=3,
+        ),
+    ] = 20
+    login_lockout: Annotated[
+        timedelta,
+        About("How long too many failed logins bar the way.", least=timedelta(seconds=1)),
+    ] = timedelta(minutes=15)
+    login_retention: Annotated[
+        timedelta,
+        About(
+            "How long the counts of login attempts are kept; they also say where a user is known.",
+            least=timedelta(days=1),
+        ),
+    ] = timedelta(days=90)
+    offer_channel_binding: Annotated[
+        bool,
+        About(
+            "Announce SCRAM-SHA-256-PLUS, bound to the server's certificate (tls-server-end-point). Some "
+            "clients know only the binding tls-exporter and then cannot log in: turn it on if none of yours "
+            "is of that kind."
+        ),
+    ] = False
     operator_address: Annotated[
         str, About("Where notifications to the operator are mailed; empty: nowhere.")
     ] = ""

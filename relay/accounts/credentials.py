@@ -19,6 +19,7 @@ from relay.mail.address import Address
 from relay.mail.priority import Priority
 from relay.policy.decision import Mismatch
 from relay.policy.grants import Grants
+from relay.policy.networks import Networks, parse_networks
 from relay.policy.submission import User
 
 USE_INTERVAL = timedelta(minutes=1)  # the finest that "last used" is kept
@@ -26,10 +27,17 @@ USE_INTERVAL = timedelta(minutes=1)  # the finest that "last used" is kept
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """One credential's stored half."""
+    """One credential's stored half; `scram_keys` are sealed; no `networks`: good from anywhere."""
 
     credential_id: str
     password_hash: str
+    scram_keys: str | None = None
+    networks: Networks | None = None
+    expires_at: datetime | None = None
+
+    def is_good_from(self, peer: str) -> bool:
+        """Whether a client at address *peer* may use it."""
+        return self.networks is None or self.networks.hold(peer)
 
     def __repr__(self) -> str:
         return f"Secret({self.credential_id}, ***)"
@@ -51,6 +59,7 @@ class NewPassword:
     by: Author
     user: str
     password_hash: str
+    scram_keys: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class Loan:
     name: str
     password_hash: str
     expires_at: datetime
+    scram_keys: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,15 @@ class Rehash:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstKeys:
+    """SCRAM keys for a credential that has none yet; dropped if the password was changed meanwhile."""
+
+    credential_id: str
+    password_hash: str
+    scram_keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A credential was used: when, from which address, by a client that called itself what."""
 
@@ -94,7 +113,13 @@ class Use:
 
 _USER = select(users).where(users.c.name == bindparam("name"))
 _GRANTS = select(grants.c.pattern).where(grants.c.user_id == bindparam("user_id"))
-_SECRETS = select(credentials.c.id, credentials.c.password_hash).where(
+_SECRETS = select(
+    credentials.c.id,
+    credentials.c.password_hash,
+    credentials.c.scram_verifier,
+    credentials.c.allowed_networks,
+    credentials.c.expires_at,
+).where(
     credentials.c.user_id == bindparam("user_id"),
     or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > bindparam("now")),
 )
@@ -102,6 +127,11 @@ _REHASH = Batch(
     update(credentials)
     .where(credentials.c.id == bindparam("of"), credentials.c.password_hash == bindparam("old"))
     .values(password_hash=bindparam("new"))
+)
+_FIRST_KEYS = Batch(
+    update(credentials)
+    .where(credentials.c.id == bindparam("of"), credentials.c.password_hash == bindparam("hash"))
+    .values(scram_verifier=bindparam("keys"))
 )
 _NOTE_USE = Batch(
     update(credentials)
@@ -125,19 +155,32 @@ def load_login(tx: Connection, name: str, now: datetime) -> Login | None:
     if row is None:
         return None
     patterns = tuple(tx.execute(_GRANTS, {"user_id": row.id}).scalars())
-    secrets = tuple(Secret(*pair) for pair in tx.execute(_SECRETS, {"user_id": row.id, "now": now}))
+    secrets = tuple(_secret(each) for each in tx.execute(_SECRETS, {"user_id": row.id, "now": now}))
     return Login(_user(row, Grants(patterns)), row.is_active, secrets)
 
 
 def set_password(tx: Connection, items: Sequence[NewPassword]) -> list[None]:
-    """Replace the password of a user's credential.  Raises NoSuchUser."""
+    """Replace the password of a user's first credential; who is inside by the old one is sent away.
+
+    Raises NoSuchUser.
+    """
     for item in items:
         account = find(tx, item.user)
-        tx.execute(
+        # A new id makes it another credential, which nobody has logged in with yet
+        fresh = {
+            "id": item.by.id(),
+            "password_hash": item.password_hash,
+            "scram_verifier": item.scram_keys,
+            "created_at": item.by.at,
+            "expires_at": None,
+        }
+        changed = tx.execute(
             update(credentials)
             .where(credentials.c.user_id == account.id, credentials.c.name == DEFAULT_CREDENTIAL)
-            .values(password_hash=item.password_hash)
+            .values(**fresh)
         )
+        if not changed.rowcount:  # it was revoked
+            tx.execute(insert(credentials).values(user_id=account.id, name=DEFAULT_CREDENTIAL, **fresh))
         record(tx, item.by, "user.password", account.name)
         bump(tx, Subject.ACCOUNTS)
     return [None] * len(items)
@@ -153,6 +196,7 @@ def lend(tx: Connection, items: Sequence[Loan]) -> list[None]:
                 user_id=account.id,
                 name=item.name,
                 password_hash=item.password_hash,
+                scram_verifier=item.scram_keys,
                 created_at=item.by.at,
                 expires_at=item.expires_at,
             )
@@ -176,6 +220,14 @@ def rehash(tx: Connection, items: Sequence[Rehash]) -> list[None]:
     """Store passwords under today's parameters."""
     rows = [{"of": item.credential_id, "old": item.old_hash, "new": item.new_hash} for item in items]
     _REHASH.run(tx, rows)
+    return [None] * len(items)
+
+
+def keep_first_keys(tx: Connection, items: Sequence[FirstKeys]) -> list[None]:
+    """Store SCRAM keys of passwords that were made before there were any."""
+    _FIRST_KEYS.run(
+        tx, [{"of": i.credential_id, "hash": i.password_hash, "keys": i.scram_keys} for i in items]
+    )
     return [None] * len(items)
 
 
@@ -209,6 +261,11 @@ class RecentUses:
             return False
         self._noted[credential_id] = now
         return True
+
+
+def _secret(row: Any) -> Secret:
+    networks = parse_networks(row.allowed_networks) if row.allowed_networks else None
+    return Secret(row.id, row.password_hash, row.scram_verifier, networks, row.expires_at)
 
 
 def _user(row: Any, held: Grants) -> User:

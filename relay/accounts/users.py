@@ -61,6 +61,7 @@ class NewUser:
     name: str
     profile: Profile
     password_hash: str
+    scram_keys: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def _create(tx: Connection, item: NewUser) -> Account:
             user_id=user_id,
             name=DEFAULT_CREDENTIAL,
             password_hash=item.password_hash,
+            scram_verifier=item.scram_keys,
             created_at=item.by.at,
         )
     )

@@ -11,17 +11,30 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from relay import log
 from relay.accounts import passwords
-from relay.accounts.credentials import Login, Rehash, Secret, load_login, rehash
+from relay.accounts.credentials import (
+    FirstKeys,
+    Login,
+    Rehash,
+    Secret,
+    keep_first_keys,
+    load_login,
+    rehash,
+)
+from relay.accounts.proofs import UNKNOWN_USER, WRONG_PASSWORD, Proofs, proofs_of, refusal
+from relay.accounts.saslprep import CannotPrepare
+from relay.accounts.scram import ScramKeys, keys_of, salt_for, sealed_keys, unsealed_keys
 from relay.clock import Clock
 from relay.db.engine import Database
 from relay.policy.submission import User
+from relay.sealing import Sealer
 
 _THREADS = 2
 _MAX_WAITING = 256  # with two threads, the last of them waits about three seconds
@@ -41,6 +54,28 @@ class Verdict:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The secret that a password opened, wherever its client is, and the user that it belongs to."""
+
+    login: Login
+    secret: Secret
+
+    def verdict_for(self, peer: str) -> Verdict:
+        if why := refusal(self.login, is_good_here=self.secret.is_good_from(peer)):
+            return Verdict(None, why)
+        return Verdict(replace(self.login.user, credential_id=self.secret.credential_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """Who proved itself a moment ago, until when that is believed, and from where."""
+
+    user: User
+    secret: Secret
+    until: float
+
+
 class Verifier:
     """Decides whether a name and a password belong together.
 
@@ -51,47 +86,57 @@ class Verifier:
         self,
         db: Database,
         clock: Clock,
+        sealer: Sealer,
         *,
         lifetime: timedelta = _LIFETIME,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
         self._clock = clock
+        self._sealer = sealer
         self._ticks = ticks
         self._lifetime = lifetime.total_seconds()
         self._key = os.urandom(32)
-        self._remembered: dict[bytes, tuple[User, float]] = {}
-        self._running: dict[bytes, asyncio.Task[Verdict]] = {}
+        self._generation = 0
+        self._remembered: dict[bytes, _Remembered] = {}
+        self._running: dict[bytes, asyncio.Task[_Opened | str]] = {}
         self._rehashing: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="argon2")
         # The first one is slower, and would tell an unknown user from a known one
         self._threads.submit(passwords.burn_time)
 
-    def cached(self, name: str, password: str) -> User | None:
+    def cached(self, name: str, password: str, peer: str = "") -> User | None:
         """The user, if it proved itself with these very words a moment ago; never waits."""
-        return self._recall(self._digest(name, password))
+        return self._recall(self._digest(name, password), peer)
 
-    async def verify(self, name: str, password: str) -> Verdict:
+    async def verify(self, name: str, password: str, peer: str = "") -> Verdict:
         """Decide.  Takes the same time for an unknown user, a wrong password and an inactive user.
 
         Raises TooManyLogins, or what the database raises when it is gone; neither says anything about
         the password, so the client is told to try again (454 4.7.0, RFC 4954 §6).
         """
         digest = self._digest(name, password)
-        if (user := self._recall(digest)) is not None:
+        if (user := self._recall(digest, peer)) is not None:
             return Verdict(user)
-        task = self._running.get(digest)
-        if task is None:
-            # Many connections of one program log in at the same moment: they are compared once.
-            if len(self._running) >= _MAX_WAITING:
-                raise TooManyLogins("too many logins at once")
-            task = asyncio.create_task(self._decide(digest, name, password))
-            self._running[digest] = task
-            task.add_done_callback(lambda done: self._finished(digest, done))
-        return await asyncio.shield(task)
+        generation = -1
+        while generation != self._generation:  # what was changed meanwhile counts
+            generation = self._generation
+            opened = await self._open(digest, name, password)
+        return Verdict(None, opened) if isinstance(opened, str) else opened.verdict_for(peer)
+
+    async def proofs(self, name: str, peer: str) -> Proofs:
+        """Read what a SCRAM proof of *name* is compared with.  Raises what the database raises."""
+        generation = self._generation
+        login = await self._db.read(load_login, name, self._clock.now())
+        return proofs_of(login, name, peer=peer, sealer=self._sealer, generation=generation)
+
+    def is_current(self, proofs: Proofs) -> bool:
+        """Whether the accounts are still as they were when *proofs* were read."""
+        return proofs.generation == self._generation
 
     def forget(self) -> None:
         """The accounts changed: believe nobody who was compared before, or is being compared now."""
+        self._generation += 1
         self._remembered.clear()
         self._running.clear()
 
@@ -107,43 +152,71 @@ class Verifier:
         words = f"{name}\0{password}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(words, key=self._key, digest_size=32).digest()
 
-    async def _decide(self, digest: bytes, name: str, password: str) -> Verdict:
+    async def _open(self, digest: bytes, name: str, password: str) -> _Opened | str:
+        task = self._running.get(digest)
+        if task is None:
+            # Many connections of one program log in at the same moment: they are compared once.
+            if len(self._running) >= _MAX_WAITING:
+                raise TooManyLogins("too many logins at once")
+            task = asyncio.create_task(self._decide(digest, name, password))
+            self._running[digest] = task
+            task.add_done_callback(lambda done: self._finished(digest, done))
+        return await asyncio.shield(task)
+
+    async def _decide(self, digest: bytes, name: str, password: str) -> _Opened | str:
+        """What *password* opens, or why nothing."""
         login = await self._db.read(load_login, name, self._clock.now())
         loop = asyncio.get_running_loop()
-        secret = await loop.run_in_executor(self._threads, _matching, login, password)
+        secret = await loop.run_in_executor(self._threads, _matching, login, name, password, self._sealer)
         if login is None:
-            return Verdict(None, "unknown user")
+            return UNKNOWN_USER
         if secret is None:
-            return Verdict(None, "wrong password")
-        if not login.is_active:
-            return Verdict(None, "inactive user")
-        user = replace(login.user, credential_id=secret.credential_id)
-        if self._running.get(digest) is asyncio.current_task():  # nothing changed meanwhile
-            self._remember(digest, user)
+            return WRONG_PASSWORD
+        if login.is_active and self._running.get(digest) is asyncio.current_task():  # nothing changed
+            self._remember(digest, login.user, secret)
         if passwords.is_outdated(secret.password_hash):
-            self._rehash_later(secret, password)
-        return Verdict(user)
+            self._later(self._rehash(secret, password))
+        elif secret.scram_keys is None:
+            self._later(self._make_keys(secret, name, password))
+        return _Opened(login, secret)
 
-    def _finished(self, digest: bytes, done: asyncio.Task[Verdict]) -> None:
+    def _finished(self, digest: bytes, done: asyncio.Task[_Opened | str]) -> None:
         if self._running.get(digest) is done:
             del self._running[digest]
         if not done.cancelled():
             done.exception()  # whoever still waits is told; if all hung up, nobody need be
 
-    def _recall(self, digest: bytes) -> User | None:
+    def _recall(self, digest: bytes, peer: str) -> User | None:
         found = self._remembered.get(digest)
-        return found[0] if found is not None and self._ticks() < found[1] else None
+        if found is None or self._ticks() >= found.until or not found.secret.is_good_from(peer):
+            return None
+        return found.user
 
-    def _remember(self, digest: bytes, user: User) -> None:
+    def _remember(self, digest: bytes, user: User, secret: Secret) -> None:
         while len(self._remembered) >= _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         self._remembered.pop(digest, None)  # so that it goes to the end: the oldest stand first
-        self._remembered[digest] = (user, self._ticks() + self._lifetime)
+        lifetime = self._lifetime
+        if secret.expires_at is not None:
+            lifetime = min(lifetime, (secret.expires_at - self._clock.now()).total_seconds())
+        known = replace(user, credential_id=secret.credential_id)
+        self._remembered[digest] = _Remembered(known, secret, self._ticks() + lifetime)
 
-    def _rehash_later(self, secret: Secret, password: str) -> None:
-        task = asyncio.create_task(self._rehash(secret, password))
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._rehashing.add(task)
         task.add_done_callback(self._rehashing.discard)
+
+    async def _make_keys(self, secret: Secret, name: str, password: str) -> None:
+        """Let a credential from before there was SCRAM have it from now on."""
+        loop = asyncio.get_running_loop()
+        try:
+            keys = await loop.run_in_executor(self._threads, sealed_keys, name, password, self._sealer)
+            if keys is not None:
+                kept = FirstKeys(secret.credential_id, secret.password_hash, keys)
+                await self._db.write(keep_first_keys, kept)
+        except Exception as fault:  # noqa: BLE001  as below
+            log.fault("rehash", fault)
 
     async def _rehash(self, secret: Secret, password: str) -> None:
         loop = asyncio.get_running_loop()
@@ -154,9 +227,28 @@ class Verifier:
             log.fault("rehash", fault)
 
 
-def _matching(login: Login | None, password: str) -> Secret | None:
-    """The secret of *login* that *password* opens."""
-    if login is None or not login.secrets:
+def _matching(login: Login | None, name: str, password: str, sealer: Sealer) -> Secret | None:
+    """The secret of *login* that *password* opens.
+
+    One slow comparison, however many credentials there are: the quicker SCRAM keys say which to compare.
+    """
+    keys = _keys_of(name, password, sealer)
+    likely = [] if login is None else [s for s in login.secrets if _may_fit(s, keys, sealer)]
+    if not likely:
         passwords.burn_time()
         return None
-    return next((s for s in login.secrets if passwords.verify_password(password, s.password_hash)), None)
+    return next((s for s in likely if passwords.verify_password(password, s.password_hash)), None)
+
+
+def _keys_of(name: str, password: str, sealer: Sealer) -> ScramKeys | None:
+    try:
+        return keys_of(password, salt_for(name, sealer))
+    except (CannotPrepare, UnicodeEncodeError):
+        return None
+
+
+def _may_fit(secret: Secret, keys: ScramKeys | None, sealer: Sealer) -> bool:
+    known = unsealed_keys(secret.scram_keys, sealer)
+    if known is None or keys is None or known.salt != keys.salt or known.iterations != keys.iterations:
+        return True  # they cannot tell
+    return known == keys

@@ -49,6 +49,7 @@ class Newcomer:
     name: str
     profile: Profile
     password_hash: str
+    scram_keys: str | None
     upstream_id: str | None
 
 
@@ -75,7 +76,9 @@ def add(tx: Connection, items: Sequence[Newcomer]) -> list[Account]:
 
 
 def _add(tx: Connection, item: Newcomer) -> Account:
-    (made,) = users.create(tx, [NewUser(item.by, item.name, item.profile, item.password_hash)])
+    (made,) = users.create(
+        tx, [NewUser(item.by, item.name, item.profile, item.password_hash, item.scram_keys)]
+    )
     if item.upstream_id is not None:
         set_own_upstream(tx, [OwnUpstream(item.by, made.id, made.name, item.upstream_id)])
     return made

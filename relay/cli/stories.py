@@ -11,6 +11,7 @@ from relay.cli.mail import STATES
 from relay.cli.printing import duration, moment, size
 from relay.cli.selecting import parse_id
 from relay.cli.shown import Cell, Fields, Part, Shown, Table, Tone
+from relay.mail.session import TRUSTED
 from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, story
 from relay.queue.items import Origin
 from relay.queue.states import RecipientState
@@ -69,6 +70,7 @@ def _card(found: Story) -> Fields:
             ("subject", found.subject),
             ("user", found.user_name),
             ("client", _client(found)),
+            ("logged in", _login(found.login)),
             ("secured", found.tls or ("not at all" if found.peer_address else None)),
             ("accepted", moment(found.accepted_at)),
             ("gives up", None if found.is_finished else moment(found.expires_at)),
@@ -86,6 +88,12 @@ def _client(found: Story) -> str | None:
         return None
     said = f', called itself "{found.helo}"' if found.helo else ""
     return f"{found.peer_address}{said}, at the door {found.listener}"
+
+
+def _login(by: str | None) -> str | None:
+    if by is None:
+        return None
+    return "without AUTH, from a trusted network" if by == TRUSTED else f"by {by}"
 
 
 def _recipient(one: RecipientStory) -> tuple[str | Cell, ...]:
@@ -145,6 +153,7 @@ def _document(found: Story, names: Mapping[str, str]) -> dict[str, Any]:
             "helo": found.helo,
             "tls": found.tls,
             "listener": found.listener,
+            "login": found.login,
         },
         "accepted_at": found.accepted_at,
         "expires_at": found.expires_at,

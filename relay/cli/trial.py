@@ -19,6 +19,7 @@ import typer
 
 from relay.accounts.credentials import Loan, Return, lend, take_back
 from relay.accounts.passwords import generate_password, hash_password
+from relay.accounts.scram import sealed_keys
 from relay.accounts.users import Account
 from relay.cli.asking import password_from_stdin
 from relay.cli.checkups.ports import place_of
@@ -103,7 +104,8 @@ def password_for(desk: Desk, account: Account, *, is_given: bool) -> Iterator[st
     returned = Return(desk.author, account.name, _CREDENTIAL)
     desk.write(take_back, returned)  # one that a killed command left behind
     until = desk.now + _LOAN
-    desk.write(lend, Loan(desk.author, account.name, _CREDENTIAL, hash_password(password), until))
+    keys = sealed_keys(account.name, password, desk.sealer)
+    desk.write(lend, Loan(desk.author, account.name, _CREDENTIAL, hash_password(password), until, keys))
     try:
         yield password
     finally:

@@ -89,6 +89,7 @@ def add(
     """Add a user. Its password is made, and shown this once."""
     from relay.accounts.passwords import check_password, generate_password, hash_password
     from relay.accounts.profile import Profile, checked, warnings
+    from relay.accounts.scram import sealed_keys
     from relay.cli import people, profiles
 
     wanted = profiles.Wanted(
@@ -107,9 +108,8 @@ def add(
     password = given or generate_password()
     desk.make()
     leading_to = people.upstream_id(desk, upstream)
-    made = desk.write(
-        people.add, people.Newcomer(desk.author, name, profile, hash_password(password), leading_to)
-    )
+    hashed, keys = hash_password(password), sealed_keys(name, password, desk.sealer)
+    made = desk.write(people.add, people.Newcomer(desk.author, name, profile, hashed, keys, leading_to))
     secret = () if given else (Cell(f"  password  {password}   (shown only this once)", Tone.STRONG),)
     document = people.document(made, upstream)
     if not given:
@@ -208,12 +208,14 @@ def password(desk: Desk, name: Name, password_stdin: PasswordStdin = False) -> S
     """Give a user a new password; the old one is good no more."""
     from relay.accounts.credentials import NewPassword, set_password
     from relay.accounts.passwords import check_password, generate_password, hash_password
+    from relay.accounts.scram import sealed_keys
     from relay.accounts.users import find
 
     account = desk.read(find, name)
     given = check_password(password_from_stdin()) if password_stdin else None
     fresh = given or generate_password()
-    desk.write(set_password, NewPassword(desk.author, account.name, hash_password(fresh)))
+    keys = sealed_keys(account.name, fresh, desk.sealer)
+    desk.write(set_password, NewPassword(desk.author, account.name, hash_password(fresh), keys))
     if given:
         return Shown({"name": account.name}, (f'The password of "{account.name}" was changed.',))
     return Shown(

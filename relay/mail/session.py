@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TRUSTED = "trusted network"  # a login without AUTH
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """Who is at the door.
 
     `tls` is the protocol version and cipher ("TLSv1.3 TLS_AES_256_GCM_SHA384"), None in the clear;
-    `user` and `user_id` are set once AUTH succeeded.
+    `user` and `user_id` are set once AUTH succeeded, and `login` says how: the mechanism, or TRUSTED.
     """
 
     id: str
@@ -23,10 +25,16 @@ class Session:
     user: str | None = None
     user_id: str | None = None
     credential_id: str | None = None
+    login: str | None = None
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the client proved who it is, rather than being believed for where it is."""
+        return self.user is not None and self.login != TRUSTED
 
     @property
     def protocol(self) -> str:
         """The `with` keyword of the Received field (RFC 3848)."""
         if not self.is_esmtp:
             return "SMTP"
-        return "ESMTP" + "S" * (self.tls is not None) + "A" * (self.user is not None)
+        return "ESMTP" + "S" * (self.tls is not None) + "A" * self.is_authenticated

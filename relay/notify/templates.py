@@ -176,3 +176,28 @@ this server to grant you {sender}. If it was not, somebody knows your password: 
 TO_OPERATOR = """\
 If this is meant, grant {sender} to {user} with "relay user edit". If it is not, a program is set up
 wrongly, or somebody knows the password: "relay user password" makes a new one."""
+
+ACCOUNT_ATTACKED_SUBJECT = "Somebody guesses at the password of {user}"
+
+ACCOUNT_ATTACKED = """\
+This is the mail server {hostname}.
+
+{failures} logins as {user} failed in a row. For {minutes} minutes nobody can log in under that name from a
+network that it has not logged in from before.
+
+    When: {when}
+    The last one from the address: {client}
+    The client calls itself: {helo}
+
+{advice}
+
+For a while you will not hear of this again, even if it goes on.
+"""
+
+ATTACKED_TO_USER = """\
+If it was a program of yours with an old password: give it the new one. If not, there is nothing for you to
+do: nobody got in. Should your password be short or used elsewhere, too, ask for a new one."""
+
+ATTACKED_TO_OPERATOR = """\
+"relay logins list --user {user}" shows from where. If it is a program with an old password, set it right;
+if not, nobody got in."""

@@ -51,6 +51,7 @@ def _message_row(item: Acceptance) -> Row:
         "helo": session and _fitting(session.helo, 255),
         "tls": session and session.tls,
         "listener": session and session.listener,
+        "login": session and session.login,
         "sender": str(envelope.sender),
         "header_from": _fitting(item.header_from, 320),
         "subject": _fitting(item.subject, 255),

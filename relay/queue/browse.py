@@ -235,6 +235,7 @@ class Story:
     user_name: str | None
     credential_id: str | None
     listener: str | None
+    login: str | None
     peer_address: str | None
     helo: str | None
     tls: str | None
@@ -264,6 +265,7 @@ _SAME_NAMES = tuple(
         "user_name",
         "credential_id",
         "listener",
+        "login",
         "peer_address",
         "helo",
         "tls",

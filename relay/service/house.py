@@ -82,7 +82,7 @@ async def build(post: Post, clock: Clock) -> House:
     new_id = id_source()
     budget = Budget(config.processes.memory_budget)
     handover = HandOver(budget)
-    verifier = Verifier(db, clock)
+    verifier = Verifier(db, clock, sealer)
     office = Office(
         db=db,
         clock=clock,

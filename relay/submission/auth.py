@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay import log
+from relay.accounts.verifier import Verdict
 from relay.mail.reply import Reply
 from relay.submission import replies
-from relay.submission.mechanisms import BadResponse, Claim, Conversation
+from relay.submission.conversation import BadResponse, Claim, Conversation, Inquiry, Proof
+from relay.submission.doorkeeper import barred, refuse, welcome
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -25,6 +27,7 @@ class Exchange:
     async def begin(self, server: Server, initial: str | None) -> Reply:
         """Start, with the client's initial response if it sent one ("=" is an empty one)."""
         challenge = next(self._conversation)
+        assert isinstance(challenge, bytes), "a conversation begins with the client's first response"
         if initial is None:
             return self._ask(server, challenge)
         return await self.respond(server, b"" if initial == "=" else initial.encode())
@@ -35,39 +38,53 @@ class Exchange:
         if line == b"*":
             return replies.AUTH_CANCELLED
         try:
-            challenge = self._conversation.send(base64.b64decode(line, validate=True))
-        except (BadResponse, binascii.Error, ValueError):
+            return await self._go_on(server, base64.b64decode(line, validate=True))
+        except (BadResponse, binascii.Error):
             return replies.BAD_AUTH_RESPONSE
+        except Exception as fault:  # noqa: BLE001  whatever keeps us from knowing is not the client's fault
+            log.fault("auth", fault)
+            return replies.AUTH_UNAVAILABLE
+
+    async def _go_on(self, server: Server, answer: Any) -> Reply:
+        try:
+            wanted = self._conversation.send(answer)
         except StopIteration as end:
             return await self._judge(server, end.value)
-        return self._ask(server, challenge)
+        if isinstance(wanted, bytes):
+            return self._ask(server, wanted)
+        return await self._look_up(server, wanted)
 
     def _ask(self, server: Server, challenge: bytes) -> Reply:
         server.exchange = self
         return Reply(334, "", base64.b64encode(challenge).decode())
 
-    async def _judge(self, server: Server, claim: Claim) -> Reply:
+    async def _look_up(self, server: Server, inquiry: Inquiry) -> Reply:
+        if (refusal := await barred(server, self.mechanism, inquiry.name)) is not None:
+            return refusal
+        proofs = await server.door.verifier.proofs(inquiry.name, server.session.facts.peer_address)
+        return await self._go_on(server, proofs)
+
+    async def _judge(self, server: Server, result: Claim | Proof) -> Reply:
         verifier = server.door.verifier
-        facts = server.session.facts
-        try:
-            user = verifier.cached(claim.name, claim.password)
-            why = ""
-            if user is None:
-                verdict = await verifier.verify(claim.name, claim.password)
-                user, why = verdict.user, verdict.why
-        except Exception as fault:  # noqa: BLE001  whatever keeps us from knowing is not the client's fault
-            log.fault("auth", fault)
-            return replies.AUTH_UNAVAILABLE
-        if user is None:
-            log.authentication_failed(
-                session=facts.id,
-                user=claim.name[:255],
-                mechanism=self.mechanism,
-                peer=facts.peer_address,
-                why=why,
-            )
-            return replies.BAD_CREDENTIALS
-        server.log_in(user)
+        match result:
+            case Claim():
+                if (refusal := await barred(server, self.mechanism, result.name)) is not None:
+                    return refusal
+                verdict = await _verdict(server, result)
+            case Proof():
+                if not verifier.is_current(result.compared_with):
+                    return replies.AUTH_UNAVAILABLE  # it may just have been revoked
+                verdict = Verdict(result.given.user, result.given.why)
+        if verdict.user is None:
+            return await refuse(server, self.mechanism, result.name, verdict.why)
+        server.log_in(verdict.user, self.mechanism)
         server.door.note_login(server.session.facts)
-        log.authenticated(session=facts.id, user=user.name, mechanism=self.mechanism)
+        welcome(server, self.mechanism, verdict.user)
+        log.authenticated(session=server.session.facts.id, user=verdict.user.name, mechanism=self.mechanism)
         return replies.AUTHENTICATED
+
+
+async def _verdict(server: Server, claim: Claim) -> Verdict:
+    verifier, peer = server.door.verifier, server.session.facts.peer_address
+    user = verifier.cached(claim.name, claim.password, peer)
+    return Verdict(user) if user is not None else await verifier.verify(claim.name, claim.password, peer)

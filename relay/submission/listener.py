@@ -21,7 +21,9 @@ from relay.mail.session import Session
 from relay.policy.submission import Limits
 from relay.submission import replies
 from relay.submission.gate import Gate
+from relay.submission.guard import Guard
 from relay.submission.handler import Handler, Office
+from relay.submission.logbook import Logbook
 from relay.submission.patience import Patience, patience_of
 from relay.submission.refusals import SESSION
 from relay.submission.server import Server
@@ -65,6 +67,8 @@ class Door:
         self._servers: list[asyncio.Server] = []
         self._inside: set[Server] = set()
         self._by_address: Counter[str] = Counter()
+        self.guard = Guard(self.loop.time)
+        self.logbook = Logbook(self.loop, self.handler.write_aside)
         self._uses = RecentUses()
         self._is_closing = False
 
@@ -106,6 +110,7 @@ class Door:
             await asyncio.sleep(0.05)
         for server in list(self._inside):
             server.turn_away(replies.SHUTTING_DOWN)
+        self.logbook.write()
 
     # --- who is inside ----------------------------------------------------------------------
 

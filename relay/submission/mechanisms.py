@@ -1,34 +1,22 @@
-"""SASL mechanisms as conversations: each yields challenges, is sent responses, returns a claim."""
+"""The SASL mechanisms (RFC 4422) in the order in which they are announced.
+
+PLAIN and LOGIN come first, for programs that take the first they know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+
+from relay.submission.conversation import BadResponse, Circumstances, Claim, Conversation, Mechanism, text_of
+from relay.submission.scram import BOUND_MECHANISM, MECHANISM, scram, scram_plus
 
 
-class BadResponse(ValueError):
-    """The client's response is not what the mechanism's grammar allows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who the client says it is, and the password to prove it."""
-
-    name: str
-    password: str = field(repr=False)
-
-
-# Yields challenges, is sent responses, returns the claim.  The initial response, if the client
-# gave one, is the first thing sent after the first challenge, which it then never sees.
-Conversation = Generator[bytes, bytes, Claim]
-
-
-def plain() -> Conversation:
+def plain(_circumstances: Circumstances) -> Conversation:
     """PLAIN (RFC 4616): authorization identity, NUL, name, NUL, password, in one response."""
     parts = (yield b"").split(b"\0")
     if len(parts) != 3:
         raise BadResponse("PLAIN is: authorization identity, NUL, user name, NUL, password")
-    identity, name, password = (_text(part) for part in parts)
+    identity, name, password = (text_of(part) for part in parts)
     if not name or not password:
         raise BadResponse("PLAIN needs a user name and a password")
     if identity and identity != name:
@@ -37,20 +25,21 @@ def plain() -> Conversation:
     return Claim(name, password)
 
 
-def login() -> Conversation:
+def login(_circumstances: Circumstances) -> Conversation:
     """LOGIN, never a standard (draft-murchison-sasl-login): old Outlook wants exactly these two prompts."""
-    name = _text((yield b"Username:"))
-    password = _text((yield b"Password:"))
+    name = text_of((yield b"Username:"))
+    password = text_of((yield b"Password:"))
     return Claim(name, password)
 
 
-def _text(octets: bytes) -> str:
-    if b"\0" in octets:
-        raise BadResponse("a NUL octet")
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        raise BadResponse("not UTF-8") from None
+MECHANISMS: Mapping[str, Mechanism] = {
+    "PLAIN": Mechanism(plain),
+    "LOGIN": Mechanism(login),
+    MECHANISM: Mechanism(scram),
+    BOUND_MECHANISM: Mechanism(scram_plus, binds=True),
+}
 
 
-MECHANISMS: Mapping[str, Callable[[], Conversation]] = {"PLAIN": plain, "LOGIN": login}
+def offered(circumstances: Circumstances) -> list[str]:
+    """The names of the mechanisms that can be used in these *circumstances*."""
+    return [name for name, each in MECHANISMS.items() if circumstances.offers_binding or not each.binds]

@@ -73,6 +73,7 @@ class Server(SMTP):
         self.exchange: Exchange | None = None  # an AUTH that waits for the client's next line
         self.tally = Tally(door.patience(), door.loop.time())
         self.deadline = 0.0
+        self.login_failures = 0
         self.reservation = Reservation(door.budget)
         self.ran_out_of_memory = False
         self._client = client  # whom a balancer speaks for
@@ -136,7 +137,8 @@ class Server(SMTP):
 
     def _secured(self) -> None:
         # Nothing said before TLS survives it (RFC 3207 §4.2).
-        facts = replace(self.session.facts, tls=self.wire.tls, helo="", is_esmtp=False)
+        known = self.session.facts
+        facts = Session(known.id, known.listener, known.peer_address, known.peer_port, tls=self.wire.tls)
         peer = self.session.peer
         self._begin_session(facts)
         self.session.peer, self.session.ssl = peer, {"description": facts.tls}
@@ -205,14 +207,14 @@ class Server(SMTP):
         """Forget the transaction; the session stays."""
         self.envelope = Transaction()
 
-    def log_in(self, user: User) -> None:
-        """From here on the session is *user*'s."""
+    def log_in(self, user: User, by: str) -> None:
+        """From here on the session is *user*'s; *by* is the mechanism, or mail.session.TRUSTED."""
         session = self.session
         session.user = user
         session.authenticated = True
         session.auth_data = user
         session.facts = replace(
-            session.facts, user=user.name, user_id=user.id, credential_id=user.credential_id
+            session.facts, user=user.name, user_id=user.id, credential_id=user.credential_id, login=by
         )
 
     async def hook(self, name: str, *arguments: Any) -> Reply | None:

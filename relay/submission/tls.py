@@ -9,16 +9,28 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 
+from relay.certificates import end_point_of
+
 _READ = 256 * 1024
 
 
 class TlsLayer:
     """The server's side of one TLS connection."""
 
-    __slots__ = ("_incoming", "_outgoing", "_session", "has_ended", "is_established")
+    __slots__ = (
+        "_context",
+        "_end_point",
+        "_incoming",
+        "_outgoing",
+        "_session",
+        "has_ended",
+        "is_established",
+    )
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._context = context
+        self._end_point = end_point_of(context)  # now: the context may be given another certificate
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.is_established = False
         self.has_ended = False  # the other side said goodbye: nothing more will come
@@ -66,6 +78,14 @@ class TlsLayer:
     def outgoing(self) -> bytes:
         """What is to be written to the connection now."""
         return self._outgoing.read() if self._outgoing.pending else b""
+
+    @property
+    def end_point(self) -> bytes | None:
+        """The channel binding tls-server-end-point; None where it is not sure which certificate was shown."""
+        if self._session.session_reused:
+            return None
+        shown = self._session.context
+        return self._end_point if shown is self._context else end_point_of(shown)
 
     @property
     def description(self) -> str:

@@ -39,6 +39,11 @@ class Wire:
         """Protocol version and cipher, if TLS is on."""
         return self._tls.description if self._tls is not None else None
 
+    @property
+    def end_point(self) -> bytes | None:
+        """The channel binding tls-server-end-point, if TLS is on and there is one."""
+        return self._tls.end_point if self._tls is not None else None
+
     def start_tls(self, context: ssl.SSLContext) -> None:
         """From here on everything goes through TLS; the other side begins."""
         self.flush()

@@ -22,6 +22,7 @@ from relay.db.migrate import UnknownRevision, upgrade
 from relay.first_run import demo_for, make_demo
 from relay.ids import id_source
 from relay.routing.changes import UpstreamTaken
+from relay.sealing import Sealer, load_or_make
 from relay.supervisor.cannot_start import UNAVAILABLE, CannotStart
 
 
@@ -34,7 +35,7 @@ def make_ready(config: Config) -> str | None:
     engine = open_engine(config.database_url)
     try:
         upgrade(engine)
-        return _demo_password(engine)
+        return _demo_password(engine, load_or_make(config.key_path))
     except UnknownRevision as fault:
         raise CannotStart(f"The database {place} was used by a newer relay: {fault}.", UNAVAILABLE) from None
     except DBAPIError as fault:
@@ -44,8 +45,8 @@ def make_ready(config: Config) -> str | None:
         engine.dispose()
 
 
-def _demo_password(engine: Engine) -> str | None:
-    demo = demo_for(datetime.now(UTC), id_source())
+def _demo_password(engine: Engine, sealer: Sealer) -> str | None:
+    demo = demo_for(datetime.now(UTC), id_source(), sealer)
     try:
         return demo.password if write_with(engine, make_demo, demo) else None
     except (IntegrityError, NameTaken, UpstreamTaken):  # another node made it at this very moment

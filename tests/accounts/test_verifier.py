@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from argon2 import PasswordHasher
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event, select, update
 
 from relay.accounts import credentials, passwords, users, verifier
@@ -16,6 +17,7 @@ from relay.accounts.verifier import TooManyLogins, Verdict, Verifier
 from relay.db import tables
 from relay.db.audit import Author
 from relay.db.engine import Database
+from relay.sealing import Sealer
 from tests.accounts.conftest import PASSWORD, MakeUser
 from tests.kit.clock import HandClock
 
@@ -36,7 +38,7 @@ def ticks() -> Ticks:
 
 @pytest.fixture
 async def door(db: Database, clock: HandClock, ticks: Ticks) -> AsyncIterator[Verifier]:
-    verifier = Verifier(db, clock, ticks=ticks)
+    verifier = Verifier(db, clock, Sealer([Fernet.generate_key()]), ticks=ticks)
     yield verifier
     await verifier.close()
 
@@ -148,14 +150,15 @@ async def test_after_forgetting_a_change_counts_at_once(
     assert (await door.verify("ann", "new password")).why == "unknown user"
 
 
-async def test_what_was_being_compared_while_accounts_changed_is_not_remembered(
-    door: Verifier, make_user: MakeUser
+async def test_what_was_being_compared_while_accounts_changed_is_compared_anew(
+    door: Verifier, db: Database, author: Author, make_user: MakeUser
 ) -> None:
     make_user("ann")
     asking = asyncio.create_task(door.verify("ann", PASSWORD))
     await asyncio.sleep(0)
+    await db.write(users.edit, Edit(author, "ann", lambda p: replace(p, is_active=False)))
     door.forget()
-    assert (await asking).user is not None
+    assert (await asking).user is None
     assert door.cached("ann", PASSWORD) is None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from relay import certificates, settings
-from relay.accounts import passwords, users
+from relay.accounts import passwords, scram, users
 from relay.accounts.profile import Profile
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
@@ -51,6 +51,7 @@ class House:
 
     engine: Engine
     db: Database
+    sealer: Sealer
     office: Office
     verifier: Verifier
     door: Door
@@ -75,14 +76,14 @@ class House:
             hostname="relay.test",
             owner="node/0",
         )
-        verifier = Verifier(db, clock)
+        verifier = Verifier(db, clock, sealer)
         door = Door(office, verifier=verifier, budget=budget, tls_context=tls_context)
         ports = {}
         for name, listener in LISTENERS.items():
             bound = socket.create_server(("127.0.0.1", 0))
             ports[name] = bound.getsockname()[1]
             await door.listen(listener, [bound])
-        return cls(engine, db, office, verifier, door, ports)
+        return cls(engine, db, sealer, office, verifier, door, ports)
 
     async def close(self) -> None:
         await self.door.close(grace=2)
@@ -91,8 +92,9 @@ class House:
     def has_user(self, name: str, senders: str = "", **profile: object) -> users.Account:
         """Make a user with PASSWORD; *profile* are further fields of accounts.profile.Profile."""
         author = Author("test", self.office.clock.now(), self.office.new_id)
+        keys = scram.sealed_keys(name, PASSWORD, self.sealer)
         made = replace(Profile(patterns=parse_patterns(senders)), **profile)  # type: ignore[arg-type]
-        return write_with(self.engine, users.create, users.NewUser(author, name, made, _HASH))
+        return write_with(self.engine, users.create, users.NewUser(author, name, made, _HASH, keys))
 
     def set(self, name: str, text: str) -> None:
         """Change a runtime setting, at once."""

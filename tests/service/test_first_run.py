@@ -21,6 +21,7 @@ from relay.routing.upstreams import Kind
 from relay.sealing import Sealer
 from tests.kit.clock import HandClock
 
+SEALER = Sealer([Fernet.generate_key()])
 PORTS = {"submission": "2587", "submissions": "2465", "plain": "2525"}
 
 
@@ -32,7 +33,7 @@ def new_id() -> Callable[[datetime], str]:
 def test_an_empty_database_gets_a_user_and_the_sandbox(
     engine: Engine, clock: HandClock, new_id: Callable[[datetime], str]
 ) -> None:
-    demo = demo_for(clock.now(), new_id)
+    demo = demo_for(clock.now(), new_id, SEALER)
     assert write_with(engine, make_demo, demo)
     login = read_with(engine, load_login, DEMO_USER, clock.now())
     assert login is not None
@@ -47,8 +48,8 @@ def test_an_empty_database_gets_a_user_and_the_sandbox(
 def test_a_database_in_use_is_left_alone(
     engine: Engine, clock: HandClock, new_id: Callable[[datetime], str]
 ) -> None:
-    write_with(engine, make_demo, demo_for(clock.now(), new_id))
-    assert not write_with(engine, make_demo, demo_for(clock.now(), new_id))
+    write_with(engine, make_demo, demo_for(clock.now(), new_id, SEALER))
+    assert not write_with(engine, make_demo, demo_for(clock.now(), new_id, SEALER))
     assert len(read_with(engine, users.everybody)) == 1
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relay.submission import replies
+from relay.submission.conversation import Circumstances
 from relay.submission.extensions.base import BadParameter, Extension
-from relay.submission.mechanisms import MECHANISMS
+from relay.submission.mechanisms import offered
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -21,8 +22,17 @@ def may_authenticate(server: Server) -> bool:
     return server.wire.has_tls or server.port.listener.auth_without_tls
 
 
+def circumstances_of(server: Server) -> Circumstances:
+    """What a mechanism may know of this session."""
+    wanted = server.door.office.settings.value.offer_channel_binding
+    end_point = server.wire.end_point if wanted else None
+    return Circumstances(end_point, offers_binding=end_point is not None)
+
+
 def _announce(server: Server) -> str | None:
-    return "AUTH " + " ".join(MECHANISMS) if may_authenticate(server) else None
+    if not may_authenticate(server):
+        return None
+    return "AUTH " + " ".join(offered(circumstances_of(server)))
 
 
 def _auth(_server: Server, value: str) -> Mapping[str, Any]:

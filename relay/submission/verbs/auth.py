@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.auth import Exchange
-from relay.submission.extensions.auth import may_authenticate
-from relay.submission.mechanisms import MECHANISMS
+from relay.submission.extensions.auth import circumstances_of, may_authenticate
+from relay.submission.mechanisms import MECHANISMS, offered
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 async def auth(server: Server, argument: str) -> Reply:
     """Begin an exchange in the mechanism named, in whatever letter case."""
-    if server.session.user is not None:
+    if server.session.facts.is_authenticated:
         return replies.ALREADY_AUTHENTICATED
     if server.envelope.sender is not None:
         return replies.NOT_IN_TRANSACTION
     if not may_authenticate(server):
         return replies.ENCRYPTION_NEEDED
     if not argument:
-        return replies.BAD_AUTH_RESPONSE.saying("Name a mechanism: AUTH PLAIN or AUTH LOGIN")
+        return replies.BAD_AUTH_RESPONSE.saying("Name a mechanism, as in AUTH PLAIN")
     mechanism, *initial = argument.split(" ")
-    conversation = MECHANISMS.get(mechanism.upper())
-    if conversation is None:
+    name, circumstances = mechanism.upper(), circumstances_of(server)
+    if name not in offered(circumstances):
         return replies.BAD_MECHANISM
     if len(initial) > 1:
         return replies.BAD_AUTH_RESPONSE
-    exchange = Exchange(mechanism.upper(), conversation())
+    exchange = Exchange(name, MECHANISMS[name].begin(circumstances))
     return await exchange.begin(server, initial[0] if initial else None)

@@ -1,0 +1,129 @@
+"""Against guessing: failures are counted by address, network and name, and too many bar the way.
+
+Counted in memory, by each process for itself, and never more than MOST entries.  An entry that has
+rested for the lockout is forgotten; one at its limit bars the way until then.  Nothing here waits or
+asks the database: `doorkeeper` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from relay.mail.neighbours import neighbourhood
+from relay.settings import Settings
+
+MOST = 50_000
+_FREE_FAILURES = 2  # a mistyped password, and the same again
+_MOST_DOUBLINGS = 4
+
+
+class By(Enum):
+    """What failures are counted by."""
+
+    ADDRESS = "address"
+    NETWORK = "network"
+    NAME = "name"
+    NAME_AT_ADDRESS = "name at address"
+
+
+class Source(NamedTuple):
+    """One counter: the kind, and the address, network or name."""
+
+    by: By
+    text: str
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    last: float
+
+
+class Guard:
+    """The counters of one process."""
+
+    def __init__(self, ticks: Callable[[], float]) -> None:
+        self._ticks = ticks
+        self._counted: dict[Source, _Failures] = {}
+
+    def __len__(self) -> int:
+        """How many counters there are."""
+        return len(self._counted)
+
+    def bars(self, name: str, address: str, settings: Settings) -> list[By]:
+        """Return by what the way is barred; usually by nothing."""
+        if not self._counted:
+            return []
+        now, lockout = self._ticks(), settings.login_lockout.total_seconds()
+        found = []
+        for source in _sources(name, address):
+            entry = self._counted.get(source)
+            if (
+                entry is not None
+                and entry.count >= _limit(source.by, settings)
+                and now < entry.last + lockout
+            ):
+                found.append(source.by)
+        return found
+
+    def failed(self, name: str, address: str, settings: Settings) -> tuple[float, list[Source]]:
+        """Count a failure.
+
+        Return for how many seconds the answer is to be kept back, and what reached its limit by it.
+        """
+        now, lockout = self._ticks(), settings.login_lockout.total_seconds()
+        most, reached = 0, []
+        for source in _sources(name, address):
+            entry = self._counted.pop(source, None)
+            if entry is None or now >= entry.last + lockout:
+                entry = _Failures(0, now)
+            entry.count, entry.last = entry.count + 1, now
+            self._counted[source] = entry  # at the end: the longest at rest stand first
+            if entry.count == _limit(source.by, settings):
+                reached.append(source)
+            if source.by is not By.NETWORK:
+                most = max(most, entry.count)
+        while len(self._counted) > MOST:
+            del self._counted[next(iter(self._counted))]
+        return _delay(most, settings.login_failure_delay.total_seconds()), reached
+
+    def succeeded(self, name: str, address: str) -> None:
+        """Whoever knows the password had only mistyped it."""
+        if self._counted:
+            self._counted.pop(Source(By.NAME_AT_ADDRESS, f"{_folded(name)} {address}"), None)
+
+
+def _delay(failures: int, first: float) -> float:
+    beyond = failures - _FREE_FAILURES
+    return 0.0 if beyond <= 0 else first * 2 ** min(beyond - 1, _MOST_DOUBLINGS)
+
+
+def _limit(by: By, settings: Settings) -> int:
+    match by:
+        case By.ADDRESS:
+            return settings.login_failures_per_address
+        case By.NETWORK:
+            return settings.login_failures_per_network
+        case By.NAME | By.NAME_AT_ADDRESS:
+            return settings.login_failures_per_user
+
+
+def _sources(name: str, address: str) -> tuple[Source, ...]:
+    name = _folded(name)
+    return (
+        Source(By.NAME_AT_ADDRESS, f"{name} {address}"),
+        Source(By.ADDRESS, address),
+        Source(By.NETWORK, network_of(address)),
+        Source(By.NAME, name),
+    )
+
+
+def _folded(name: str) -> str:
+    return name.lower()[:255]
+
+
+network_of = lru_cache(maxsize=4096)(neighbourhood)
