@@ -16,7 +16,20 @@ import sys
 
 import typer
 
-from relay.cli import config, doctor, message, node, queue, send_test, settings, upstream, user
+from relay.cli import (
+    check_policy,
+    config,
+    doctor,
+    events,
+    message,
+    node,
+    queue,
+    send_test,
+    settings,
+    upstream,
+    user,
+    user_limits,
+)
 from relay.cli.command import Config, Debug, Json
 from relay.cli.desk import Options
 from relay.cli.faults import FAILED, USAGE
@@ -27,6 +40,7 @@ NOUNS = {
     "upstream": upstream.app,
     "queue": queue.app,
     "message": message.app,
+    "events": events.app,
     "settings": settings.app,
     "config": config.app,
 }
@@ -35,8 +49,11 @@ VERBS = {
     "migrate": node.migrate,
     "doctor": doctor.doctor,
     "send-test": send_test.send_test,
+    "check-policy": check_policy.check_policy,
     "version": node.version,
 }
+
+user.app.command("limits")(user_limits.limits)
 
 __all__ = ["app", "main"]
 

@@ -45,7 +45,9 @@ _CODES = {
     "BadAccount": BAD_DATA,
     "BadAddress": BAD_DATA,
     "BadPassword": BAD_DATA,
+    "BadNetwork": BAD_DATA,
     "BadPattern": BAD_DATA,
+    "BadQuota": BAD_DATA,
     "BadSetting": BAD_DATA,
     "BadUpstream": BAD_DATA,
 }
