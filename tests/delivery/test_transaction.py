@@ -333,7 +333,10 @@ async def test_an_early_refusal_of_a_large_letter_is_believed_and_an_early_succe
 # --- eight bits where only seven go -----------------------------------------------------------------
 
 SEVEN_ONLY = ("PIPELINING", "SIZE 1000000")
-GREETING = "Subject: Tea\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nAt five, that is fünf?\r\n"
+GREETING = (
+    "Subject: Tea\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    "At five, that is fünf?\r\n"
+)
 
 
 async def test_eight_bit_text_is_encoded_for_an_upstream_that_takes_only_seven() -> None:
