@@ -315,7 +315,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SIZE = re.compile(r"(\d+)\s*(|[KMG]i?B?)", re.IGNORECASE)
 
 
-def _read_duration(text: str) -> timedelta:
+def read_duration(text: str) -> timedelta:
+    """Read a duration such as "1d 12h".  Raises ValueError."""
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text).strip():
         raise ValueError(text)
@@ -341,7 +342,7 @@ def _read_boolean(text: str) -> bool:
 
 
 _READERS: Mapping[type, Callable[[str], Any]] = {
-    timedelta: _read_duration,
+    timedelta: read_duration,
     int: read_number,
     bool: _read_boolean,
     str: str,

@@ -21,6 +21,7 @@ from relay.cli import (
     config,
     doctor,
     events,
+    logins,
     message,
     node,
     queue,
@@ -41,6 +42,7 @@ NOUNS = {
     "queue": queue.app,
     "message": message.app,
     "events": events.app,
+    "logins": logins.app,
     "settings": settings.app,
     "config": config.app,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from relay import log
+from relay.accounts.attempts import purge_attempts
 from relay.db import nodes
 from relay.queue.claim import TakeBack, take_back
 from relay.queue.events import AT_MOST as EVENTS_AT_MOST
@@ -61,6 +62,8 @@ async def forget_what_is_long_done(house: House) -> None:
             await house.clock.sleep(_BETWEEN_PURGES)
         if total + gone:
             log.purged(messages=total + gone)
+        oldest = house.clock.now() - house.settings.value.login_retention
+        await house.db.write(purge_attempts, oldest)
         before = house.clock.now() - house.settings.value.event_retention
         while await house.db.write(purge_events, before) == EVENTS_AT_MOST:
             await house.clock.sleep(_BETWEEN_PURGES)
