@@ -60,6 +60,9 @@ def main() -> None:
     elif command == "test":
         prepare(with_dev=True)
         become("-m", "pytest", *rest)
+    elif command == "clients":
+        prepare(with_dev=True)
+        become("tests/clients/send_with_everything.py", *rest)
     elif command == "check":
         prepare(with_dev=True)
         sys.exit(check())
