@@ -289,7 +289,7 @@ class Server(SMTP):
             self._conclude(enough)
             return
         try:
-            argument = rest.decode().strip()
+            argument = rest.decode().strip(" \t")
         except UnicodeDecodeError:
             self._conclude(replies.BAD_OCTETS)
             return
