@@ -12,7 +12,7 @@ import tomllib
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -50,6 +50,25 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+_LEAST_PREFIX = {4: 8, 6: 16}
+
+
+class Trusted(_Section):
+    """A network whose clients need not log in: they are taken for one user."""
+
+    network: IPvAnyNetwork
+    user: str = Field(min_length=1)
+
+    @field_validator("network")
+    @classmethod
+    def _is_somebodys(cls, value: Any) -> Any:
+        if value.prefixlen < _LEAST_PREFIX[value.version]:
+            raise ValueError(f"{value} is nobody's own network: whoever is in it could send without a login")
+        if value.is_loopback:
+            raise ValueError(f"{value} is this machine itself, and anybody behind a tunnel or proxy on it")
+        return value
+
+
 class Listener(_Section):
     """A list of ports that are served alike."""
 
@@ -60,6 +79,8 @@ class Listener(_Section):
     auth_without_tls: bool = False
     # Balancers that send the PROXY protocol: then nobody else may connect.
     proxy_from: tuple[IPvAnyNetwork, ...] = ()
+    # Old devices that cannot log in.
+    trusted: tuple[Trusted, ...] = ()
 
     @field_validator("ports", mode="before")
     @classmethod
@@ -266,5 +287,6 @@ def _known_keys(place: tuple[str | int, ...]) -> list[str]:
     for part in place:
         if isinstance(part, str):
             found = model.model_fields[part].annotation
-            model = Listener if part == "listeners" else found  # type: ignore[assignment]
+            # A list of sections is a tuple[Section, ...]
+            model = next(iter(get_args(found)), found)  # type: ignore[assignment]
     return list(model.model_fields)

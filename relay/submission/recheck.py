@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from relay.accounts.credentials import Login, load_login
+from relay.mail.session import TRUSTED, Session
 from relay.policy.grants import Grants
 from relay.policy.submission import User
 from relay.submission import replies
@@ -30,7 +31,7 @@ async def recheck(door: Door) -> None:
         user = server.session.user
         if user is None or user.name not in logins:
             continue  # came in while we read
-        if (now := _as_it_is_now(user, logins[user.name])) is not None:
+        if (now := _as_it_is_now(server.session.facts, user, logins[user.name])) is not None:
             server.session.user = now
         elif server.is_busy:
             # What is being kept at this moment is; what is still arriving will be refused.
@@ -43,10 +44,13 @@ def _load(tx: Connection, names: Iterable[str], now: datetime) -> Mapping[str, L
     return {name: load_login(tx, name, now) for name in names}
 
 
-def _as_it_is_now(user: User, login: Login | None) -> User | None:
+def _as_it_is_now(facts: Session, user: User, login: Login | None) -> User | None:
     """*user* with what it may do now; None if it could not log in again as it did."""
     if login is None or not login.is_active or login.user.id != user.id:
         return None
-    if all(secret.credential_id != user.credential_id for secret in login.secrets):
+    if facts.login == TRUSTED:
+        return login.user
+    mine = [secret for secret in login.secrets if secret.credential_id == user.credential_id]
+    if not any(secret.is_good_from(facts.peer_address) for secret in mine):
         return None
     return replace(login.user, credential_id=user.credential_id)

@@ -76,7 +76,7 @@ class Server(SMTP):
         self.login_failures = 0
         self.reservation = Reservation(door.budget)
         self.ran_out_of_memory = False
-        self._client = client  # whom a balancer speaks for
+        self.client = client  # whom a balancer speaks for
         self._framer = Framer()
         self._task: asyncio.Task[None] | None = None
         self._parting: Reply | None = None  # to be said once what is being waited for is done
@@ -93,8 +93,8 @@ class Server(SMTP):
         assert isinstance(transport, asyncio.Transport)
         self.wire = Wire(transport)
         peer: Any = transport.get_extra_info("peername") or ("", 0)
-        if self._client is not None:
-            peer = (self._client.address, self._client.port)
+        if self.client is not None:
+            peer = (self.client.address, self.client.port)
         self._begin_session(
             Session(self.door.new_session_id(), self.port.listener.name, str(peer[0]), int(peer[1]))
         )

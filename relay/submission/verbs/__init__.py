@@ -17,7 +17,7 @@ from relay.submission.verbs.bdat import bdat
 from relay.submission.verbs.data import data
 from relay.submission.verbs.hello import ehlo, helo
 from relay.submission.verbs.mail import mail
-from relay.submission.verbs.needs import HELLO, LOGIN, NOTHING, SECURITY, Needs, obstacle
+from relay.submission.verbs.needs import ADMISSION, HELLO, LOGIN, NOTHING, SECURITY, Needs, obstacle
 from relay.submission.verbs.rcpt import rcpt
 from relay.submission.verbs.simple import expn, help_, noop, quit_, rset, vrfy
 from relay.submission.verbs.starttls import starttls
@@ -42,7 +42,7 @@ VERBS: Mapping[bytes, Verb] = {
     b"HELO": Verb(helo),
     b"STARTTLS": Verb(starttls, HELLO, takes_argument=False),
     b"AUTH": Verb(auth, SECURITY),
-    b"MAIL": Verb(mail, LOGIN),
+    b"MAIL": Verb(mail, ADMISSION),
     b"RCPT": Verb(rcpt, LOGIN),
     b"DATA": Verb(data, LOGIN, takes_argument=False),
     b"BDAT": Verb(bdat),  # needs a login as well, but must take its chunk in any case

@@ -9,6 +9,7 @@ from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.extensions import BadParameter, mail_parameters
 from relay.submission.path import split_path
+from relay.submission.trust import let_in
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -18,6 +19,8 @@ async def mail(server: Server, argument: str) -> Reply:
     """Note the sender and the parameters, once the handler agrees."""
     if server.envelope.sender is not None:
         return replies.NESTED_MAIL
+    if server.session.user is None and (refusal := await let_in(server)) is not None:
+        return refusal
     found = split_path("FROM:", argument)
     if found is None:
         return replies.BAD_MAIL
