@@ -123,6 +123,11 @@ _SECRETS = select(
     credentials.c.user_id == bindparam("user_id"),
     or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > bindparam("now")),
 )
+_EXPIRED = (
+    select(credentials.c.id)
+    .where(credentials.c.expires_at > bindparam("after"), credentials.c.expires_at <= bindparam("until"))
+    .limit(1)
+)
 _REHASH = Batch(
     update(credentials)
     .where(credentials.c.id == bindparam("of"), credentials.c.password_hash == bindparam("old"))
@@ -157,6 +162,11 @@ def load_login(tx: Connection, name: str, now: datetime) -> Login | None:
     patterns = tuple(tx.execute(_GRANTS, {"user_id": row.id}).scalars())
     secrets = tuple(_secret(each) for each in tx.execute(_SECRETS, {"user_id": row.id, "now": now}))
     return Login(_user(row, Grants(patterns)), row.is_active, secrets)
+
+
+def has_expired(tx: Connection, after: datetime, until: datetime) -> bool:
+    """Whether any credential expired after the one moment and until the other."""
+    return tx.execute(_EXPIRED, {"after": after, "until": until}).first() is not None
 
 
 def set_password(tx: Connection, items: Sequence[NewPassword]) -> list[None]:

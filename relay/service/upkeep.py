@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from relay import log
 from relay.accounts.attempts import purge_attempts
+from relay.accounts.credentials import has_expired
 from relay.db import nodes
 from relay.queue.claim import TakeBack, take_back
 from relay.queue.events import AT_MOST as EVENTS_AT_MOST
@@ -13,9 +14,11 @@ from relay.queue.events import purge_events
 from relay.queue.janitor import AT_MOST, purge
 from relay.routing import changes
 from relay.service.house import House
+from relay.submission.recheck import recheck
 
 _FLUSH_EVERY = timedelta(milliseconds=250)
 _LOOK_FOR_ORPHANS_EVERY = timedelta(seconds=30)
+_LOOK_FOR_EXPIRED_EVERY = timedelta(seconds=10)
 _PURGE_EVERY = timedelta(minutes=10)
 _BETWEEN_PURGES = timedelta(milliseconds=200)  # so that mail need not wait for a long row of them
 
@@ -49,6 +52,17 @@ async def adopt_orphans(house: House) -> None:
         await house.clock.sleep(_LOOK_FOR_ORPHANS_EVERY)
         if await house.db.read(changes.has_orphans):
             await house.db.write(changes.adopt_orphans, None)
+
+
+async def send_away_the_expired(house: House) -> None:
+    """End the sessions of credentials whose time is over."""
+    looked_at = house.clock.now()
+    while True:
+        await house.clock.sleep(_LOOK_FOR_EXPIRED_EVERY)
+        now = house.clock.now()
+        if await house.db.read(has_expired, looked_at, now):
+            await recheck(house.door)
+        looked_at = now
 
 
 async def forget_what_is_long_done(house: House) -> None:

@@ -77,6 +77,9 @@ class Exchange:
                 verdict = Verdict(result.given.user, result.given.why)
         if verdict.user is None:
             return await refuse(server, self.mechanism, result.name, verdict.why)
+        # Of many guesses at one moment, those after the limit must not tell which was right
+        if (refusal := await barred(server, self.mechanism, result.name)) is not None:
+            return refusal
         server.log_in(verdict.user, self.mechanism)
         server.door.note_login(server.session.facts)
         welcome(server, self.mechanism, verdict.user)

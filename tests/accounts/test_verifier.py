@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
 from sqlalchemy import Engine, event, select, update
 
-from relay.accounts import credentials, passwords, users, verifier
+from relay.accounts import credentials, keyring, passwords, scram, users, verifier
 from relay.accounts.credentials import NewPassword
 from relay.accounts.users import Deletion, Edit
 from relay.accounts.verifier import TooManyLogins, Verdict, Verifier
@@ -246,3 +246,30 @@ async def test_a_credential_that_expired_lets_nobody_in(
     door.forget()
     clock.turn(timedelta(minutes=5))
     assert (await door.verify("ann", PASSWORD)).user is None
+
+
+async def test_a_password_without_scram_keys_gets_them_at_its_next_login(
+    door: Verifier, make_user: MakeUser, engine: Engine
+) -> None:
+    make_user("ann")
+    assert (await door.proofs("ann", "192.0.2.7")).candidates[0].user is None
+    await door.verify("ann", PASSWORD)
+    await asyncio.gather(*door._rehashing)
+    assert (await door.proofs("ann", "192.0.2.7")).candidates[0].user is not None
+
+
+async def test_several_credentials_cost_one_comparison(
+    door: Verifier, db: Database, author: Author, make_user: MakeUser, comparisons: list[str]
+) -> None:
+    make_user("ann")
+    await door.verify("ann", PASSWORD)
+    await asyncio.gather(*door._rehashing)
+    for name in ("printer", "phone"):
+        keys = scram.sealed_keys("ann", f"the {name}'s own", door._sealer)
+        hashed = passwords.hash_password(f"the {name}'s own")
+        await db.write(keyring.add_credential, keyring.NewCredential(author, "ann", name, hashed, keys))
+    door.forget()
+    for password, cost in (("the phone's own", "real"), (PASSWORD, "real"), ("none of them", "dummy")):
+        comparisons.clear()
+        verdict = await door.verify("ann", password)
+        assert (comparisons, verdict.user is None) == ([cost], cost == "dummy")

@@ -3,6 +3,8 @@
 from base64 import b64decode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay import certificates
 from relay.accounts.proofs import Candidate, Proofs
@@ -207,3 +209,29 @@ async def test_without_tls_there_is_nothing_to_bind_to(house: House) -> None:
     assert "PLUS" not in (await client.ask("EHLO laptop.example.com"))
     assert (await client.ask("AUTH SCRAM-SHA-256-PLUS")).startswith("504")
     await client.close()
+
+
+# --- whatever a client says ------------------------------------------------------------------
+
+_KEYS = keys_of("pencil", b"salt" * 4)
+_PART = st.one_of(
+    st.sampled_from(["n,,", "y,,", "n=user", "r=abc", "c=biws", "p=AAAA", ",", "=", "m=x", "a=user", "v=x"]),
+    st.text(max_size=8),
+)
+_SAID = st.one_of(st.binary(max_size=60), st.lists(_PART, max_size=8).map(lambda p: ",".join(p).encode()))
+
+
+@given(first=st.one_of(st.just(b"n,,n=user,r=abc"), _SAID), final=_SAID, is_bound=st.booleans())
+def test_nobody_gets_in_by_saying_anything_else(first: bytes, final: bytes, is_bound: bool) -> None:
+    talk = _scram(Circumstances(b"end point", offers_binding=True), is_bound=is_bound)
+    next(talk)
+    let_in: object = "our signature was said to a stranger"
+    try:
+        talk.send(first)
+        talk.send(Proofs((Candidate(_KEYS, ANN),), 0))
+        talk.send(final)
+    except BadResponse:
+        let_in = None
+    except StopIteration as end:
+        let_in = end.value.given.user
+    assert let_in is None

@@ -27,7 +27,7 @@ HERE = ip_network("127.0.0.0/8")
 async def open_port(house: House, **keys: object) -> int:
     bound = socket.create_server(("127.0.0.1", 0))
     known = {"tls": TlsMode.STARTTLS, "trusted": (PRINTERS, GHOSTS), "auth_without_tls": True, **keys}
-    await house.door.listen(Listener(name="printers", ports=("0",), **known), [bound])  # type: ignore[arg-type]
+    await house.door.listen(Listener(name="printers", ports=("0",), **known), [bound])
     return int(bound.getsockname()[1])
 
 
