@@ -37,6 +37,8 @@ _CODES = {
     "BadConfig": BAD_CONFIG,
     "CannotUnseal": BAD_CONFIG,
     "UnknownRevision": BAD_CONFIG,
+    "NoRoute": FAILED,
+    "NoSuchRequest": FAILED,
     "NoSuchUser": FAILED,
     "NoSuchUpstream": FAILED,
     "UpstreamInUse": FAILED,
@@ -50,6 +52,7 @@ _CODES = {
     "BadNetwork": BAD_DATA,
     "BadPattern": BAD_DATA,
     "BadQuota": BAD_DATA,
+    "BadRequest": BAD_DATA,
     "BadSetting": BAD_DATA,
     "BadUpstream": BAD_DATA,
 }

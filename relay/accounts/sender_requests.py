@@ -1,0 +1,207 @@
+"""Asking for a sender that is not granted: raised after a refusal, decided by an operator or by the address.
+
+Only what is decided here is granted; what becomes of held mail is the queue's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from relay.accounts.users import find
+from relay.db.audit import Author, record
+from relay.db.revision import Subject, bump
+from relay.db.tables import grants, sender_requests, users
+from relay.db.upsert import insert_for
+from relay.mail.address import Address
+
+MOST_OPEN = 10  # requests of one user that nobody decided
+LINK_LIFETIME = timedelta(days=7)
+BETWEEN_LINKS = timedelta(hours=24)  # the least time between two letters about the same request
+
+
+class BadRequest(ValueError):
+    """A sender cannot be asked for, or decided on, so; the message says why."""
+
+
+class NoSuchRequest(LookupError):
+    """There is no such request, or none that could still be decided."""
+
+
+class State(StrEnum):
+    """Where a request stands."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRequest:
+    """A user wants to send as an address."""
+
+    id: str
+    user_id: str
+    user: str
+    address: str
+    state: State
+    requested_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """*user* would like to send as *address*; `token_hash` is of the link that goes to the address."""
+
+    by: Author
+    user: str
+    address: Address
+    token_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """An operator approves or declines request *id*."""
+
+    by: Author
+    id: str
+    is_approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Somebody who reads the address's mail followed the link."""
+
+    by: Author
+    token: str
+
+
+def make_token() -> tuple[str, str]:
+    """Return a fresh token for a link, and its hash, which alone is stored."""
+    token = secrets.token_hex(20)  # of letters and digits only: it is typed at a command line
+    return token, hash_token(token)
+
+
+def hash_token(token: str) -> str:
+    """Return what is stored of *token*."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def find_requests(tx: Connection, *, state: State | None = None) -> list[SenderRequest]:
+    """Return requests, the newest first."""
+    query = _REQUESTS.order_by(sender_requests.c.requested_at.desc(), sender_requests.c.id.desc())
+    if state is not None:
+        query = query.where(sender_requests.c.state == state.value)
+    return [_request(row) for row in tx.execute(query)]
+
+
+def raise_requests(tx: Connection, items: Sequence[Wish]) -> list[SenderRequest]:
+    """Note what users ask for; a wish that is open already is asked for anew, with another link.
+
+    Raises NoSuchUser, or BadRequest: it is granted already, was asked for a moment ago, or the user has
+    too many open requests.
+    """
+    return [_raise(tx, item) for item in items]
+
+
+def rule(tx: Connection, items: Sequence[Ruling]) -> list[SenderRequest]:
+    """Decide requests; an approved sender is granted at once.  Raises NoSuchRequest."""
+    return [
+        _decide(tx, sender_requests.c.id == item.id, item.by, is_approved=item.is_approved) for item in items
+    ]
+
+
+def confirm(tx: Connection, items: Sequence[Confirmation]) -> list[SenderRequest]:
+    """Grant what the owner of the address agreed to; a link is good once.  Raises NoSuchRequest."""
+    return [
+        _decide(
+            tx,
+            (sender_requests.c.token_hash == hash_token(item.token))
+            & (sender_requests.c.requested_at > item.by.at - LINK_LIFETIME),
+            item.by,
+            is_approved=True,
+        )
+        for item in items
+    ]
+
+
+_REQUESTS = select(sender_requests, users.c.name).join(users, users.c.id == sender_requests.c.user_id)
+
+
+def _raise(tx: Connection, item: Wish) -> SenderRequest:
+    account, address = find(tx, item.user), item.address.key
+    if address in account.profile.patterns or item.address.domain_key in account.profile.patterns:
+        raise BadRequest(f"{account.name} may send as {address} already.")
+    mine = (sender_requests.c.user_id == account.id) & (sender_requests.c.state == State.OPEN.value)
+    standing = tx.execute(
+        _REQUESTS.where(mine, sender_requests.c.address == address).with_for_update(of=sender_requests)
+    ).first()
+    if standing is not None and item.by.at - standing.requested_at < BETWEEN_LINKS:
+        raise BadRequest(f"{address} was asked within the last day; wait for the answer, or approve it.")
+    if standing is not None:
+        tx.execute(
+            update(sender_requests)
+            .where(sender_requests.c.id == standing.id)
+            .values(token_hash=item.token_hash, requested_at=item.by.at)
+        )
+        return _request(tx.execute(_REQUESTS.where(sender_requests.c.id == standing.id)).one())
+    count = tx.execute(select(func.count()).select_from(sender_requests).where(mine)).scalar_one()
+    if count >= MOST_OPEN:
+        raise BadRequest(f"{account.name} has {count} open requests; decide some of them first.")
+    request_id = item.by.id()
+    tx.execute(
+        insert(sender_requests).values(
+            id=request_id,
+            user_id=account.id,
+            address=address,
+            state=State.OPEN.value,
+            token_hash=item.token_hash,
+            requested_at=item.by.at,
+        )
+    )
+    record(tx, item.by, "sender.request", account.name, detail={"address": address})
+    return _request(tx.execute(_REQUESTS.where(sender_requests.c.id == request_id)).one())
+
+
+def _decide(tx: Connection, which: Any, by: Author, *, is_approved: bool) -> SenderRequest:
+    state = State.APPROVED if is_approved else State.DECLINED
+    decided = tx.execute(
+        update(sender_requests)
+        .where(which, sender_requests.c.state == State.OPEN.value)
+        .values(state=state.value, token_hash=None, decided_at=by.at, decided_by=by.actor[:255])
+        .returning(sender_requests.c.id)
+    ).scalar()
+    if decided is None:
+        raise NoSuchRequest("There is no such open request: it was decided, or its time is over.")
+    request = _request(tx.execute(_REQUESTS.where(sender_requests.c.id == decided)).one())
+    if is_approved:
+        tx.execute(
+            insert_for(tx, grants)
+            .values(user_id=request.user_id, pattern=request.address, created_at=by.at)
+            .on_conflict_do_nothing()
+        )
+        bump(tx, Subject.ACCOUNTS)
+    action = "sender.approve" if is_approved else "sender.decline"
+    record(tx, by, action, request.user, detail={"address": request.address})
+    return request
+
+
+def _request(row: Any) -> SenderRequest:
+    return SenderRequest(
+        row.id,
+        row.user_id,
+        row.name,
+        row.address,
+        State(row.state),
+        row.requested_at,
+        row.decided_at,
+        row.decided_by,
+    )
