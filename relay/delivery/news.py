@@ -25,7 +25,7 @@ def news_of(
     """
     envelope = claimed.envelope
     news: dict[Action, list[Fate]] = {}
-    is_late = retry_at is not None and _passes_the_mark(claimed, tried.finished_at, retry_at, rules)
+    is_late = retry_at is not None and passes_the_mark(claimed, tried.finished_at, retry_at, rules)
     by_number = {recipient.number: recipient for recipient in envelope.recipients}
     for outcome in outcomes:
         recipient = by_number[outcome.number]
@@ -68,7 +68,7 @@ def _is_owed_a_trace(envelope: Envelope, tried: Try) -> bool:
     return envelope.by_mode.endswith("T") or (_is_told_when_late(envelope) and not tried.keeps_time)
 
 
-def _passes_the_mark(claimed: Claimed, now: datetime, retry_at: datetime, rules: Rules) -> bool:
+def passes_the_mark(claimed: Claimed, now: datetime, retry_at: datetime, rules: Rules) -> bool:
     """Whether the sender is to hear now that it takes long: it will not be tried again before that.
 
     Of all the waits of a delivery only one reaches over the mark, or it lies before the first, so this is

@@ -4,19 +4,28 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from relay.db.engine import Database
 from relay.db.tables import contents
+from relay.delivery.news import passes_the_mark
+from relay.delivery.rules import Rules
 from relay.mail.envelope import Envelope
 from relay.queue.accept import accept
 from relay.queue.items import Origin
+from relay.settings import Settings
 from tests.delivery.makers import envelope_to, upstream_at
-from tests.delivery.office import Office, eventually
+from tests.delivery.office import Office, eventually, table_of
+from tests.kit.clock import NOON
+from tests.kit.makers import new_id
 from tests.kit.upstream import ALL, FakeUpstream
+from tests.notify.test_report import claimed
 
 HOUR = timedelta(hours=1)
 
@@ -98,6 +107,19 @@ async def test_a_delay_is_told_once_and_to_who_asked(db: Database, upstream: Fak
         (report,) = told
     assert (report["Action"], report["Status"]) == ("delayed", "4.3.0")
     assert report["Will-Retry-Until"] is not None
+
+
+@given(st.lists(st.integers(0, 5 * 3600), min_size=1, max_size=20), st.sampled_from([None, "N", "NT", "R"]))
+def test_of_all_waits_one_at_most_is_told(seconds: list[int], by_mode: str | None) -> None:
+    rules = Rules(Settings(), table_of(upstream_at(1)), "relay.example", new_id, Random(1))
+    of = claimed(by_mode=by_mode, deliver_by=by_mode and NOON - HOUR)
+    told, now = 0, of.accepted_at
+    for number, wait in enumerate(seconds, 1):
+        retry_at = now + timedelta(seconds=wait)
+        told += passes_the_mark(replace(of, number=number), now, retry_at, rules)
+        now = retry_at
+    mark = NOON - HOUR if by_mode in {"N", "NT"} else of.accepted_at + timedelta(hours=4)
+    assert told == (now >= mark)
 
 
 async def has_attempts(office: Office, message: str, number: int) -> bool:

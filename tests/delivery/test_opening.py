@@ -17,7 +17,7 @@ from relay.mail.priority import Priority
 from relay.routing.upstreams import Password, Tls
 from relay.sealing import Sealer
 from tests.delivery.makers import LETTER, envelope_to, server_context, upstream_at
-from tests.kit.upstream import DROP, MUTE, FakeUpstream
+from tests.kit.upstream import ALL, DROP, MUTE, FakeUpstream
 
 SEALER = Sealer([Fernet.generate_key()])
 PASSWORD = Password(SEALER.seal("pässword"), SEALER)
@@ -64,6 +64,23 @@ async def test_a_pinned_authority_is_believed(authority: trustme.CA, tls: Tls) -
         assert connection.tls.startswith("TLSv1.3 TLS_")
         await deliver_one(connection)
         assert upstream.taken[0].content == LETTER
+
+
+@pytest.mark.parametrize("tls", [Tls.STARTTLS, Tls.IMPLICIT])
+@pytest.mark.parametrize("is_verified", [True, False])
+async def test_what_needs_tls_all_the_way_goes_only_where_the_certificate_was_verified(
+    authority: trustme.CA, tls: Tls, is_verified: bool
+) -> None:
+    context, offers = server_context(authority, "127.0.0.1"), (*ALL, "REQUIRETLS")
+    async with FakeUpstream(offers, tls=context, implicit_tls=tls is Tls.IMPLICIT) as upstream:
+        connection = await connect(upstream, tls=tls, pinned_ca=pem(authority), verify_tls=is_verified)
+        answers = await connection.deliver(envelope_to("bob", require_tls=True), LETTER, Priority.NORMAL)
+        await connection.close()
+    if is_verified:
+        assert upstream.taken[0].mail.endswith(" REQUIRETLS")
+    else:
+        assert upstream.taken == []
+        assert answers.replies[1].status == "5.7.30"
 
 
 @pytest.mark.parametrize("tls", [Tls.STARTTLS, Tls.IMPLICIT])

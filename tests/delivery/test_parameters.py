@@ -7,7 +7,9 @@ import pytest
 from relay.delivery.transports.parameters import (
     NEEDS_8BITMIME,
     NEEDS_SMTPUTF8,
+    NEEDS_TLS,
     TOO_LARGE,
+    TOO_LATE,
     Offers,
     mail_command,
     rcpt_command,
@@ -84,6 +86,27 @@ def test_the_null_sender_and_quoted_local_parts_are_told_as_they_are() -> None:
     assert mail(sender=Address.NULL, offers=NOTHING) == "MAIL FROM:<>"
     recipient = Recipient(1, Address.parse('"a b"@example.net'))
     assert rcpt_command(recipient, ALL) == b'RCPT TO:<"a b"@example.net>\r\n'
+
+
+def test_an_orcpt_in_utf8_is_written_in_ascii_where_that_is_all_that_goes() -> None:
+    recipient = Recipient(1, Address.parse("bob@example.net"), orcpt="utf-8;jürgen@example.net")
+    assert rcpt_command(recipient, Offers(dsn=True)).endswith(b" ORCPT=utf-8;j\\x{FC}rgen@example.net\r\n")
+    assert rcpt_command(recipient, ALL).endswith(" ORCPT=utf-8;jürgen@example.net\r\n".encode())
+
+
+def test_the_time_that_is_left_is_told_also_when_it_is_over() -> None:
+    offers = replace(ALL, deliver_by=True)
+    assert mail(offers=offers, by_seconds=-5, by_mode="NT").endswith(" BY=-5;NT")
+    late = replace(ANN, by_seconds=0, by_mode="R")
+    assert refused_unasked(late, LETTER, offers) == {1: TOO_LATE}
+
+
+def test_requiretls_counts_only_behind_verified_tls() -> None:
+    extensions = {"requiretls": ""}
+    assert not Offers.read(extensions).require_tls
+    assert Offers.read(extensions, is_trusted=True).require_tls
+    assert refused_unasked(replace(ANN, require_tls=True), LETTER, ALL) == {1: NEEDS_TLS}
+    assert mail(offers=replace(ALL, require_tls=True), require_tls=True).endswith(" REQUIRETLS")
 
 
 def test_a_larger_message_than_is_taken() -> None:

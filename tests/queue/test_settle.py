@@ -259,6 +259,15 @@ def test_one_failure_is_reported_once(engine: Engine) -> None:
     assert count(engine, messages) == 2
 
 
+def test_a_delay_is_reported_with_the_deferral_and_once(engine: Engine) -> None:
+    keep(engine, make_acceptance())
+    claimed = claim_one(engine)
+    later = make_settlement(claimed, DEFERRED, retry_at=NOON + timedelta(hours=1), bounces=(bounce(claimed),))
+    finish(engine, later)
+    finish(engine, later)
+    assert count(engine, messages) == 2
+
+
 def test_settling_again_what_may_not_have_been_committed_is_harmless(engine: Engine) -> None:
     keep(engine, make_acceptance())
     claimed = claim_one(engine)
