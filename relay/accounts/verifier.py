@@ -176,7 +176,7 @@ class Verifier:
             self._remember(digest, login.user, secret)
         if passwords.is_outdated(secret.password_hash):
             self._later(self._rehash(secret, password))
-        elif secret.scram_keys is None:
+        elif unsealed_keys(secret.scram_keys, self._sealer) is None:
             self._later(self._make_keys(secret, name, password))
         return _Opened(login, secret)
 
@@ -208,7 +208,7 @@ class Verifier:
         task.add_done_callback(self._rehashing.discard)
 
     async def _make_keys(self, secret: Secret, name: str, password: str) -> None:
-        """Let a credential from before there was SCRAM have it from now on."""
+        """Let a credential have SCRAM that has no keys yet, or some that cannot be unsealed any more."""
         loop = asyncio.get_running_loop()
         try:
             keys = await loop.run_in_executor(self._threads, sealed_keys, name, password, self._sealer)

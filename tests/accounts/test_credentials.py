@@ -112,3 +112,12 @@ def test_a_process_knows_which_uses_it_need_not_write() -> None:
         False,
     ]
     assert recent.is_due("b", NOON)
+
+
+def test_whether_a_credential_expired_meanwhile_is_known(engine: Engine, make_user: MakeUser) -> None:
+    make_user("ann")
+    with engine.begin() as tx:
+        tx.execute(update(tables.credentials).values(expires_at=NOON))
+    assert read_with(engine, credentials.has_expired, NOON - SECOND, NOON)
+    assert not read_with(engine, credentials.has_expired, NOON, NOON + SECOND)
+    assert not read_with(engine, credentials.has_expired, NOON - 2 * SECOND, NOON - SECOND)

@@ -252,10 +252,13 @@ async def test_a_password_without_scram_keys_gets_them_at_its_next_login(
     door: Verifier, make_user: MakeUser, engine: Engine
 ) -> None:
     make_user("ann")
-    assert (await door.proofs("ann", "192.0.2.7")).candidates[0].user is None
-    await door.verify("ann", PASSWORD)
-    await asyncio.gather(*door._rehashing)
-    assert (await door.proofs("ann", "192.0.2.7")).candidates[0].user is not None
+    for _ in range(2):
+        assert (await door.proofs("ann", "192.0.2.7")).candidates[0].user is None
+        door.forget()
+        await door.verify("ann", PASSWORD)
+        await asyncio.gather(*door._rehashing)
+        assert (await door.proofs("ann", "192.0.2.7")).candidates[0].user is not None
+        door._sealer = Sealer([Fernet.generate_key()])  # and so has one whose keys are sealed for ever
 
 
 async def test_several_credentials_cost_one_comparison(

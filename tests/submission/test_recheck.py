@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 
-from relay.accounts import users
+from relay.accounts import credentials, users
 from relay.accounts.profile import Profile
 from relay.db.audit import Author
 from relay.db.engine import write_with
@@ -74,3 +74,14 @@ async def test_who_has_not_logged_in_is_left_alone(house: House) -> None:
     await recheck(house.door)
     assert (await client.ask("NOOP")).startswith("250")
     await client.close()
+
+
+async def test_who_came_in_by_an_old_password_is_sent_away(house: House) -> None:
+    ann, bob = await log_in(house, "ann"), await log_in(house, "bob")
+    author = Author("test", house.office.clock.now(), house.office.new_id)
+    write_with(house.engine, credentials.set_password, credentials.NewPassword(author, "ann", "another hash"))
+    await recheck(house.door)
+    assert (await ann.reply()).startswith("421 4.7.0")
+    assert (await bob.ask("NOOP")).startswith("250")
+    await ann.close()
+    await bob.close()
