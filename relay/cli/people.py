@@ -17,6 +17,7 @@ from relay.cli.desk import Desk
 from relay.cli.printing import moment, size
 from relay.cli.shown import Cell, Fields, Tone
 from relay.db.audit import Author
+from relay.policy.limits import to_members
 from relay.routing import routes
 from relay.routing.changes import OwnUpstream, set_own_upstream
 from relay.routing.routes import RoutingTable
@@ -167,6 +168,9 @@ def card(one: Person) -> Fields:
             ("contact", _text(profile.contact_address)),
             ("largest message", None if limits.max_message_bytes is None else size(limits.max_message_bytes)),
             ("most recipients", None if limits.max_recipients is None else str(limits.max_recipients)),
+            ("quotas", "\n".join(map(str, limits.quotas)) or None),
+            ("may send to", None if limits.recipients is None else "\n".join(limits.recipients.patterns)),
+            ("may send from", None if limits.networks is None else "\n".join(limits.networks.prefixes)),
             ("last 24 hours", _sent(one.today)),
             ("last 30 days", _sent(one.month)),
             ("last login", moment(one.account.last_used_at)),
@@ -202,9 +206,10 @@ def document(account: Account, upstream: str | None) -> dict[str, Any]:
     }
 
 
-def _set_limits(profile: Profile) -> Mapping[str, int | None]:
+def _set_limits(profile: Profile) -> Mapping[str, Any]:
     limits = profile.limits
-    return {"max_message_bytes": limits.max_message_bytes, "max_recipients": limits.max_recipients}
+    known = {"max_message_bytes": limits.max_message_bytes, "max_recipients": limits.max_recipients}
+    return {**known, **to_members(limits)}
 
 
 def _few(patterns: tuple[str, ...]) -> str | Cell:
