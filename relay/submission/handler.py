@@ -31,8 +31,8 @@ from relay.settings import Settings
 from relay.submission import replies
 from relay.submission.keeping import keep
 from relay.submission.letter import BadLetter, Letter, Shape, read_letter
-from relay.submission.send_at import hold_as_asked
 from relay.submission.refusals import MESSAGE, Refusals
+from relay.submission.send_at import hold_as_asked
 from relay.submission.stamp import stamp
 from relay.submission.told_priority import sender_ok
 
