@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from sqlalchemy import func, select
 
-from relay.config import Listener, TlsMode
+from relay.config import Listener, TlsMode, Trusted
 from relay.db import tables
 from relay.policy.decision import Mismatch
 from tests.kit.converse import Client
@@ -15,6 +15,12 @@ from tests.kit.house import House
 
 WALKS, STEPS = 4, 14
 NULL_LOGIN, WRONG, INACTIVE = "AAA=", "AGFubgB3cm9uZw==", "AGNhcmwAY29ycmVjdC1ob3JzZQ=="
+PROXY_HEADERS = (
+    b"PROXY TCP4 203.0.113.9 127.0.0.1 40000 587\r\n",
+    b"PROXY TCP4 198.51.100.7 127.0.0.1 40000 587\r\n",
+    b"PROXY TCP6 2001:db8::1 ::1 40000 587\r\n",
+    b"PROXY UNKNOWN\r\n",
+)
 COMMANDS = (
     "EHLO laptop.example.com",
     "HELO laptop",
@@ -58,6 +64,10 @@ async def test_a_stranger_never_gets_a_recipient_accepted(
         ports=("0",),
         tls=tls,
         auth_without_tls=without_tls,
+        trusted=(
+            Trusted(network="198.51.100.0/24", user="eve" if is_proxied else "ann"),  # eve is not active
+            Trusted(network="2001:db8::/32", user="nobody"),
+        ),
         **({"proxy_from": ("127.0.0.0/8",)} if is_proxied else {}),
     )
     await house.door.listen(listener, [bound])
@@ -76,7 +86,7 @@ async def walk(port: int, chance: Random, *, is_implicit: bool, is_proxied: bool
     client = await Client.connect(port)
     try:
         if is_proxied:
-            await client.send(b"PROXY TCP4 127.0.0.1 127.0.0.1 40000 587\r\n")
+            await client.send(chance.choice(PROXY_HEADERS))
         if is_implicit:
             await client.start_tls()
         if (await client.reply())[:3] != "220":
