@@ -4,6 +4,7 @@ Standard library only: this file runs before anything is installed, on any Pytho
 
 The virtual environment has two layers, `requirements.lock` (what the relay needs) and on top of it
 `requirements-dev.lock` (what the tests and checks need, added the first time somebody asks for them).
+`./run fuzz` adds a third, `requirements-fuzz.lock`, where there are wheels of the fuzzer.
 Each layer leaves a stamp when it is complete; a stamp that no longer fits means the layer is made again.
 """
 
@@ -25,6 +26,7 @@ VENV = Path(os.environ.get("RELAY_VENV", ROOT / ".venv")).absolute()
 ON_WINDOWS = os.name == "nt"
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
+FUZZ_LOCK = ROOT / "requirements-fuzz.lock"
 
 CHECKED_PATHS = ("relay", "migrations", "tests", "bench", "bootstrap.py")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"  # has no -m entry
@@ -63,6 +65,9 @@ def main() -> None:
     elif command == "clients":
         prepare(with_dev=True)
         become("tests/clients/send_with_everything.py", *rest)
+    elif command == "fuzz":
+        prepare(with_dev=True, with_fuzz=True)
+        become("tests/fuzz/run.py", *rest)
     elif command == "check":
         prepare(with_dev=True)
         sys.exit(check())
@@ -102,9 +107,9 @@ def passes(name: str, step: tuple[str, ...]) -> bool:
 # --- the virtual environment -----------------------------------------------------------------------------
 
 
-def prepare(*, with_dev: bool) -> None:
+def prepare(*, with_dev: bool, with_fuzz: bool = False) -> None:
     """Make sure `.venv` holds what the locks say; cost nothing when it already does."""
-    layers = (RUNTIME_LOCK, DEV_LOCK) if with_dev else (RUNTIME_LOCK,)
+    layers = (RUNTIME_LOCK, *([DEV_LOCK] * with_dev), *([FUZZ_LOCK] * with_fuzz))
     if are_ready(layers):
         return
     with only_one_at_a_time():
@@ -210,7 +215,10 @@ def remake_locks(options: list[str]) -> None:
         # The runtime lock constrains the second: both can always be installed together.
         if not succeeds(*compile_, "--group", "dev", "-c", runtime, "-o", dev):
             sys.exit(f"relay: could not resolve {dev}")
-    say(f"wrote {runtime} and {dev}")
+        fuzz = FUZZ_LOCK.name
+        if not succeeds(*compile_, "--group", "fuzz", "-c", dev, "-o", fuzz):
+            sys.exit(f"relay: could not resolve {fuzz}")
+    say(f"wrote {runtime}, {dev} and {fuzz}")
 
 
 def uv_command(scratch: Path) -> list[str]:

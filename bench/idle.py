@@ -161,7 +161,9 @@ async def measure(node: Node, wanted: argparse.Namespace) -> None:
     until = time.perf_counter() + wanted.seconds
     waited: list[float] = []
     working = [work(each, until, n / len(active), waited) for n, each in enumerate(active)]
-    took, *_ = await asyncio.gather(whole(0, implicit, proof, tls, until), *working)
+    visiting = asyncio.create_task(whole(0, implicit, proof, tls, until))
+    await asyncio.gather(*working)
+    took = await visiting
     told("active", clients=len(everybody) + len(active), messages=spread(waited), **memory_of(pid))
     told("whole submissions with TLS and login meanwhile", **spread(took))
     for each in [*everybody, *active]:

@@ -22,6 +22,7 @@ from enum import Enum, auto
 MAX_LINE_OCTETS = 12_288 + 512
 
 _END = b"\r\n.\r\n"
+_MISTAKEN = 2  # octets of an end mark cut in two that are at first taken for text: its dot and CR
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +175,8 @@ class Framer:
             self._keep(data[: end + 2])
         self._position += end + len(_END)
         self._mode = Mode.LINES
-        octets = None if self._size > self._limit else b"".join(self._chunks)
-        if octets is not None and end + 2 < 0:
-            octets = octets[: end + 2]
+        self._size += min(end + 2, 0)
+        octets = None if self._size > self._limit else b"".join(self._chunks)[: self._size]
         self._chunks = []
         return Content(octets, self._size)
 
@@ -195,7 +195,7 @@ class Framer:
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size <= self._limit:
+        if 0 <= self._limit and self._size <= self._limit + _MISTAKEN:
             self._chunks.append(data)
         else:
             self._chunks = []

@@ -1,0 +1,200 @@
+"""What is fuzzed: each target takes octets and fails, by an exception, where a promise does not hold.
+
+They are plain functions: `test_targets.py` runs them on their seeds, `run.py` lets atheris look for more.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import email
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+
+from relay.accounts.proofs import Candidate, Proofs
+from relay.accounts.scram import keys_of
+from relay.delivery.transports.replies import ReplyReader
+from relay.mail.address import Address, BadAddress
+from relay.mail.dsn import ascii_orcpt, is_orcpt
+from relay.mail.header import BadHeader, scan
+from relay.mail.lines import dot_stuffed, dot_stuffed_pieces, dot_unstuffed, has_bare, normalised
+from relay.mail.mailbox import BadMailbox, parse_mailbox_list
+from relay.submission.conversation import BadResponse, Circumstances, Inquiry
+from relay.submission.framing import Content, Frame, Framer
+from relay.submission.mechanisms import MECHANISMS
+from relay.submission.path import split_path
+from relay.submission.proxy import BadProxyHeader, read_header
+from tests.mail.test_mailbox_properties import key_of, shown_by_others
+
+_KEYS = keys_of("correct-horse", b"salt" * 4)
+PROOFS = Proofs((Candidate(_KEYS, None, "nobody"),), 1)
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """Cut *data* by what its first octets say."""
+    cuts, data = data[:4], data[4:]
+    position = 0
+    for cut in cuts:
+        yield data[position : position + cut % 16]
+        position += cut % 16
+    yield data[position:]
+
+
+def framing(data: bytes) -> None:
+    """Frames do not depend on the packets; a message ends at the first CRLF.CRLF and nowhere else."""
+
+    def frames(chunks: list[bytes], *, content: bool) -> list[Frame]:
+        framer, found = Framer(), []
+        if content:
+            framer.expect_content(1 << 20)
+        for chunk in chunks:
+            framer.feed(chunk)
+            while (frame := framer.next()) is not None:
+                found.append(frame)
+        return found
+
+    parts = list(pieces(data))
+    whole = b"".join(parts)
+    for content in (False, True):
+        assert frames(parts, content=content) == frames([whole], content=content)
+    end = (b"\r\n" + whole).find(b"\r\n.\r\n")
+    found = frames(parts, content=True)
+    if end < 0:
+        assert not found
+    else:
+        assert isinstance(found[0], Content)
+        assert found[0].octets == whole[:end]
+
+
+def lines(data: bytes) -> None:
+    """Dots go and come back; settled line ends stay settled; what leaves cannot end early."""
+    content = normalised(data)
+    assert not has_bare(content)
+    assert normalised(content) == content
+    stuffed = dot_stuffed(content)
+    assert dot_unstuffed(stuffed) == content
+    assert b"".join(dot_stuffed_pieces(content, 2 + len(data) % 7)) == stuffed
+    assert b"\r\n.\r\n" not in b"\r\n" + stuffed
+
+
+def addresses(data: bytes) -> None:
+    """An address is one in any spelling, and has nothing in it that could leave its line."""
+    with contextlib.suppress(UnicodeDecodeError, BadAddress):
+        text = data.decode()
+        address = Address.parse_path(text)
+        assert "\r" not in str(address)
+        assert "\n" not in str(address)
+        assert Address.parse_path(str(address)) == address
+        if address is not Address.NULL:
+            assert Address.parse(f"{address.local}@{address.domain_key}").key == address.key
+
+
+def paths(data: bytes) -> None:
+    """What is split off stands in the line, and a path with brackets inside is quoted."""
+    with contextlib.suppress(UnicodeDecodeError):
+        found = split_path("FROM:", "FROM:" + data.decode())
+        if found is not None:
+            path, parameters = found
+            assert path in data.decode()
+            assert ">" not in path or '"' in path
+            assert not any(" " in parameter for parameter in parameters)
+
+
+def header(data: bytes) -> None:
+    """Python's own parser finds no From field that we do not."""
+    content = normalised(data)
+    try:
+        found = scan(content)
+    except BadHeader:
+        return
+    assert found.end == len(content) or content[found.end : found.end + 2] == b"\r\n"
+    theirs = email.message_from_bytes(content).get_all("From", [])
+    assert len(theirs) <= len(found.all("from")), theirs
+
+
+def mailboxes(data: bytes) -> None:
+    """Where Python's parsers show an address, it is one that we saw, or the field is refused."""
+    try:
+        ours = {mailbox.address.key for mailbox in parse_mailbox_list(data)}
+    except BadMailbox:
+        return
+    assert {key_of(address) for address in shown_by_others(data)} <= ours
+
+
+def proxy(data: bytes) -> None:
+    """A header is known by its own octets alone, however many follow, and no sooner."""
+    try:
+        found = read_header(data)
+    except BadProxyHeader:
+        return
+    if found is not None:
+        assert read_header(data[: found.length]) == found
+        assert read_header(data[: found.length - 1]) is None
+
+
+def sasl(data: bytes) -> None:
+    """Whatever a client answers, a mechanism goes on, ends, or says that it is no answer."""
+    for mechanism in MECHANISMS.values():
+        conversation = mechanism.begin(Circumstances())
+        with contextlib.suppress(BadResponse, StopIteration, binascii.Error):
+            next(conversation)
+            for line in data.split(b"\n"):
+                asked = conversation.send(b64decode(line, validate=True) if data[:1] == b"=" else line)
+                if isinstance(asked, Inquiry):
+                    conversation.send(PROOFS)
+
+
+def replies(data: bytes) -> None:
+    """What an upstream says means the same however it is cut, and none of it is kept without end."""
+
+    def read(chunks: list[bytes]) -> tuple[list[object], bool]:
+        reader = ReplyReader()
+        found = [answer for chunk in chunks for answer in reader.feed(chunk)]
+        return list(found), reader.fault is None
+
+    parts = list(pieces(data))
+    assert read(parts) == read([b"".join(parts)])
+
+
+def orcpt(data: bytes) -> None:
+    """An ORCPT that is taken can be told to an upstream in one word of ASCII."""
+    with contextlib.suppress(UnicodeDecodeError):
+        text = data.decode()
+        if is_orcpt(text, smtputf8=True):
+            told = ascii_orcpt(text)
+            assert told.isascii()
+            assert told.isprintable()
+            assert " " not in told
+
+
+TARGETS: Mapping[str, Callable[[bytes], None]] = {
+    each.__name__: each
+    for each in (framing, lines, addresses, paths, header, mailboxes, proxy, sasl, replies, orcpt)
+}
+SEEDS: Mapping[str, tuple[bytes, ...]] = {
+    "framing": (b"\1\2\3\4text\r\n.\r\nNOOP\r\n", b"\3\1\0\7\r\n..\r\n.\n.\r\n.\r\n", b"\0\0\0\1.\r\n"),
+    "lines": (b".\r\n..\r\n.", b"\r.\r\n\n.\n", b"a\r\n.\r\nb"),
+    "addresses": (b"ann@example.com", '"a b"@exämple.org'.encode(), b"@a,@b:c@d", b"x@[IPv6:::1]", b""),
+    "paths": (b"<ann@example.com> SIZE=1", b'<"a>b"@c> BODY=8BITMIME', b"<>"),
+    "header": (b"From: a@b\r\nfrom : c@d\r\n\r\nx", b"A: b\r\n c\r\n\td\r\n", b"\r\nFrom: x"),
+    "mailboxes": (
+        b'"Ann, Example" <ann@example.com>',
+        b"=?utf-8?q?J=C3=B6?= (x) <j@x.y>",
+        b"a@b, c@d",
+        b"g: a@b;",
+    ),
+    "proxy": (
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\nEHLO",
+        b"PROXY UNKNOWN\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x27" + bytes(39),
+    ),
+    "sasl": (b"\0ann\0pw", b"ann\npw", b"n,,n=ann,r=abc\nc=biws,r=abc,p=AAAA", b"=AGFubgBwdw=="),
+    "replies": (
+        b"\x01\x02\x03\x04250-a\r\n250 b\r\n",
+        b"\0\0\0\x00220 x\r\n354\r\n",
+        b"\1\1\1\x01550 5.1.1 no\n",
+    ),
+    "orcpt": (b"rfc822;bob@example.org", b"rfc822;a+2Bb@c", b"utf-8;\\x{F8}@x", "utf-8;bøb@x".encode()),
+}
