@@ -8,7 +8,7 @@ from typing import NamedTuple
 from relay.ids import moment_of
 from relay.mail.address import Address
 from relay.mail.dates import date_text
-from relay.notify import mismatch, quota, templates
+from relay.notify import attack, mismatch, quota, templates
 from relay.queue import metered
 from relay.queue.items import Notice
 
@@ -29,10 +29,11 @@ def announcements(
     Nothing where neither has an address, or nobody knows the kind of notice any more; one letter where
     both are the same.
     """
-    tell = _TELLERS.get(notice.kind)
-    if tell is None:
+    kind = _KINDS.get(notice.kind)
+    if kind is None:
         return []
-    readers = {contact: templates.TO_USER, operator: templates.TO_OPERATOR}  # the operator's words win
+    tell, to_user, to_operator = kind
+    readers = {contact: to_user, operator: to_operator}  # the operator's words win
     return [tell(notice, to, words, hostname) for to, words in readers.items() if to is not None]
 
 
@@ -48,6 +49,14 @@ def _sender_mismatch(notice: Notice, to: Address, words: str, hostname: str) -> 
     return Announcement(to, templates.SENDER_MISMATCH_SUBJECT.format(**facts), text)
 
 
+def _account_attacked(notice: Notice, to: Address, words: str, hostname: str) -> Announcement:
+    facts = {name: _printable(fact) for name, fact in notice.facts.items()}
+    text = templates.ACCOUNT_ATTACKED.format(
+        **facts, hostname=hostname, when=date_text(moment_of(notice.id)), advice=words.format(**facts)
+    )
+    return Announcement(to, templates.ACCOUNT_ATTACKED_SUBJECT.format(**facts), text)
+
+
 def _quota(notice: Notice, to: Address, _words: str, hostname: str) -> Announcement:
     facts = {name: _printable(fact) for name, fact in notice.facts.items()}
     when = date_text(moment_of(notice.id))
@@ -59,7 +68,11 @@ def _printable(fact: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in fact)
 
 
-_TELLERS: Mapping[str, Callable[[Notice, Address, str, str], Announcement]] = {
-    mismatch.KIND: _sender_mismatch,
-    metered.KIND: _quota,
+_Teller = Callable[[Notice, Address, str, str], Announcement]
+
+# How a kind of notice is told, and the words for the user and for the operator
+_KINDS: Mapping[str, tuple[_Teller, str, str]] = {
+    mismatch.KIND: (_sender_mismatch, templates.TO_USER, templates.TO_OPERATOR),
+    metered.KIND: (_quota, "", ""),
+    attack.KIND: (_account_attacked, templates.ATTACKED_TO_USER, templates.ATTACKED_TO_OPERATOR),
 }
