@@ -53,6 +53,10 @@ SYSTEM_CA_BUNDLES = (
 )
 
 
+# A worker for each core; starting them costs more than it saves where only some tests are asked for.
+ALL_TESTS = ("-m", "pytest", "-q", "-n", "auto")
+
+
 def main() -> None:
     """Prepare the environment the command needs, then become that command."""
     command, *rest = sys.argv[1:] or ["serve"]
@@ -61,7 +65,7 @@ def main() -> None:
         remake_locks(rest)
     elif command == "test":
         prepare(with_dev=True)
-        become("-m", "pytest", *rest)
+        become(*(("-m", "pytest", *rest) if rest else ALL_TESTS))
     elif command == "clients":
         prepare(with_dev=True)
         become("tests/clients/send_with_everything.py", *rest)
@@ -83,7 +87,7 @@ def check() -> int:
     """Run every check, whatever the ones before it said; the tests last, so that they have the last word."""
     failed = [name for name, step in static_checks().items() if not passes(name, step)]
     say(f"check: before the tests, FAILED: {', '.join(failed)}" if failed else "check: all well so far")
-    tests_pass = passes("tests", ("-m", "pytest"))
+    tests_pass = passes("tests", ALL_TESTS)
     return 0 if tests_pass and not failed else 1
 
 
