@@ -195,7 +195,7 @@ class Framer:
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
-        if 0 <= self._limit and self._size <= self._limit + _MISTAKEN:
+        if self._limit >= 0 and self._size <= self._limit + _MISTAKEN:
             self._chunks.append(data)
         else:
             self._chunks = []

@@ -45,8 +45,7 @@ def run(name: str, seconds: int) -> bool:
     executions = re.findall(r"stat::number_of_executed_units:\s+(\d+)", said) or ["0"]
     is_well = ended.returncode == 0
     result = "nothing found" if is_well else "FOUND"
-    say(f"{name:10} {seconds:5} s {int(executions[-1]):10,} runs  {result}
-")
+    say(f"{name:10} {seconds:5} s {int(executions[-1]):10,} runs  {result}\n")
     if not is_well:
         say(said[-3000:])
     return is_well
