@@ -3,7 +3,7 @@
     ./run clients             (or: .venv/bin/python tests/clients/send_with_everything.py)
 
 Each client sends one message through STARTTLS and one through TLS from the first byte, logged in.  What
-is not installed is left out, and said; nodemailer and Jakarta Mail are fetched into a temporary folder.
+is not installed is left out, and said; nodemailer is fetched into a temporary folder.
 Ends with 1 if a client that is there could not send.
 """
 
@@ -41,11 +41,6 @@ LOGIN, TO = "demo@relay.test", "you@example.com"
 LETTER = f"From: {LOGIN}\nTo: {TO}\nSubject: Hello\n\nHello\n"
 SECONDS = 60
 FETCH_SECONDS = 300
-JARS = (
-    "org.eclipse.angus:jakarta.mail:2.0.3",
-    "jakarta.activation:jakarta.activation-api:2.1.3",
-    "org.eclipse.angus:angus-activation:2.0.2",
-)
 
 
 @dataclass(frozen=True)
@@ -150,16 +145,6 @@ def nodemailer(way: Way) -> Words:
     return [node, str(folder / "with_nodemailer.js")]
 
 
-def jakarta_mail(way: Way) -> Words:
-    java, folder = program("java"), way.scratch / "jakarta"
-    maven, goal = program("mvn"), "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-    for jar in JARS:
-        done = folder / jar.split(":")[1]
-        fetch(done, [maven, "-q", "-B", goal, f"-Dartifact={jar}", f"-DoutputDirectory={done}"])
-    path = os.pathsep.join(str(jar) for jar in folder.glob("*/*.jar"))
-    return [java, "-cp", path, str(HERE / "WithJakartaMail.java")]
-
-
 def fetch(folder: Path, command: Words) -> None:
     """Run *command*, which fills *folder*, unless it did before.  Raises NotHere."""
     if folder.exists():
@@ -185,7 +170,6 @@ CLIENTS: dict[str, Callable[[Way], Words]] = {
     "nodemailer": nodemailer,
     "Python smtplib": python("with_smtplib.py"),
     "Python aiosmtplib": python("with_aiosmtplib.py"),
-    "Jakarta Mail": jakarta_mail,
 }
 
 
