@@ -198,10 +198,6 @@ class AttemptStory:
     reply: str
     replies: Mapping[int, str]
 
-    def reply_to(self, recipient: int) -> str:
-        """Return what was said about one recipient, by number."""
-        return self.replies.get(recipient, self.reply)
-
 
 @dataclass(frozen=True, slots=True)
 class PartStory:
