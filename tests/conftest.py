@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from relay.db.engine import Database, open_engine
+from relay.db.database import Database
+from relay.db.engine import open_engine
 from relay.db.migrate import upgrade
 from tests.kit.clock import HandClock
 from tests.kit.postgres import Postgres

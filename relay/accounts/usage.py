@@ -51,7 +51,10 @@ def _upsert(insert: Any, table: Table, began: Column[Any]) -> Any:
 # INSERT … ON CONFLICT, which both write alike, is spelled apart by SQLAlchemy
 def _adding(table: Table, began: Column[Any]) -> dict[str, Batch]:
     dialects = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    return {name: Batch(_upsert(insert, table, began)) for name, insert in dialects.items()}
+    return {
+        name: Batch(_upsert(insert, table, began), apart=("user_id", began.name))
+        for name, insert in dialects.items()
+    }
 
 
 _ADD_TO_HOURS = _adding(usage, usage.c.hour)
@@ -63,17 +66,19 @@ def charge(tx: Connection, items: Sequence[Charge]) -> None:
 
     Rows go in one order, so that two processes that charge the same users cannot wait for each other.
     """
-    sums = _sums(items, lambda at: at.replace(minute=0, second=0, microsecond=0))
-    _ADD_TO_HOURS[tx.dialect.name].run(tx, [{**row, "hour": row.pop("began")} for row in sums])
+    hours = _sums("hour", items, lambda at: at.replace(minute=0, second=0, microsecond=0))
+    _ADD_TO_HOURS[tx.dialect.name].run(tx, hours)
 
 
 def charge_minutes(tx: Connection, items: Sequence[Charge]) -> None:
     """Count *items* by the minute, too, for those whose minutes are asked about."""
-    sums = _sums(items, lambda at: at.replace(second=0, microsecond=0))
-    _ADD_TO_MINUTES[tx.dialect.name].run(tx, [{**row, "minute": row.pop("began")} for row in sums])
+    minutes = _sums("minute", items, lambda at: at.replace(second=0, microsecond=0))
+    _ADD_TO_MINUTES[tx.dialect.name].run(tx, minutes)
 
 
-def _sums(items: Sequence[Charge], begin: Callable[[datetime], datetime]) -> list[dict[str, Any]]:
+def _sums(
+    window: str, items: Sequence[Charge], begin: Callable[[datetime], datetime]
+) -> list[dict[str, Any]]:
     sums = defaultdict[tuple[str, datetime], list[int]](lambda: [0, 0, 0])
     for item in items:
         total = sums[item.user_id, begin(item.at)]
@@ -81,7 +86,7 @@ def _sums(items: Sequence[Charge], begin: Callable[[datetime], datetime]) -> lis
         total[1] += item.recipients
         total[2] += item.octets
     return [
-        {"user_id": user_id, "began": began, "messages": messages, "recipients": count, "octets": octets}
+        {"user_id": user_id, window: began, "messages": messages, "recipients": count, "octets": octets}
         for (user_id, began), (messages, count, octets) in sorted(sums.items())
     ]
 

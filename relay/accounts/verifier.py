@@ -32,7 +32,7 @@ from relay.accounts.proofs import UNKNOWN_USER, WRONG_PASSWORD, Proofs, proofs_o
 from relay.accounts.saslprep import CannotPrepare
 from relay.accounts.scram import ScramKeys, keys_of, salt_for, sealed_keys, unsealed_keys
 from relay.clock import Clock
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.policy.submission import User
 from relay.sealing import Sealer
 

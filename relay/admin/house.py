@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from relay.config import Config
-from relay.db.engine import Database
+from relay.db.database import Database
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from relay import log
 from relay.admin.app import build
 from relay.admin.house import Condition, House
 from relay.config import Config
-from relay.db.engine import Database, open_engine
+from relay.db.database import Database
+from relay.db.engine import open_engine
 
 _MOST_REQUESTS = 200  # at once; more are told 503 and cannot eat the machine's memory
 _CLOSING_SECONDS = 3

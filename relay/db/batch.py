@@ -7,14 +7,21 @@ has to be done for a row (which of its values goes where, which must be converte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect, Insert, Update
+from sqlalchemy import BindParameter, Connection, Dialect, Insert, Update, bindparam, column, values
 from sqlalchemy.sql.dml import Delete
+from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.types import TypeEngine
 
 Row = Mapping[str, Any]
+Statement = Insert | Update | Delete
 _Converter = Callable[[Any], Any]
+
+_AT_ONCE = 64
+"""Rows in one statement at most, and a power of two; SQLite takes 32,766 parameters in one."""
 
 
 class Batch:
@@ -22,52 +29,99 @@ class Batch:
 
     All rows ever given to it have the same names: for an INSERT those of columns, else those of
     the statement's own bindparams.
+
+    *apart* names values: rows that differ in them do not concern each other.  If all rows of a run do,
+    SQLite gets them in a few statements of many rows, which costs it less; else one after the other.
+    (psycopg sends all rows of a run in one go by itself.)
     """
 
-    def __init__(self, statement: Insert | Update | Delete) -> None:
+    def __init__(self, statement: Statement, *, apart: Sequence[str] | None = None) -> None:
         self._statement = statement
-        self._prepared: dict[str, _Prepared] = {}
+        self._key_of = itemgetter(*apart) if apart else None
+        self._prepared: dict[tuple[str, int], _Prepared] = {}
 
     def run(self, tx: Connection, rows: Sequence[Row]) -> None:
-        """Run the statement once for each of *rows*; no rows, no work."""
+        """Run the statement for each of *rows*; no rows, no work."""
         if not rows:
             return
-        prepared = self._prepared.get(tx.dialect.name)
-        if prepared is None:
-            prepared = self._prepared[tx.dialect.name] = _Prepared(self._statement, tx.dialect, rows[0])
-        tx.exec_driver_sql(prepared.sql, prepared.parameters(rows))
+        if tx.dialect.name == "sqlite" and self._are_apart(rows):
+            for chunk in _chunks(rows):
+                prepared = self._prepare(tx.dialect, chunk)
+                tx.exec_driver_sql(prepared.sql, prepared.parameters(chunk))
+        else:
+            prepared = self._prepare(tx.dialect, rows[:1])
+            tx.exec_driver_sql(prepared.sql, [prepared.parameters([row]) for row in rows])
+
+    def _are_apart(self, rows: Sequence[Row]) -> bool:
+        return self._key_of is not None and len({self._key_of(row) for row in rows}) == len(rows)
+
+    def _prepare(self, dialect: Dialect, rows: Sequence[Row]) -> _Prepared:
+        key = dialect.name, len(rows)
+        if key not in self._prepared:
+            self._prepared[key] = _Prepared(self._statement, dialect, list(rows[0]), len(rows))
+        return self._prepared[key]
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Cut *rows* into powers of two, the largest first: few statements, and few different ones."""
+    start, size = 0, _AT_ONCE
+    while left := len(rows) - start:
+        while size > left:
+            size //= 2
+        yield rows[start : start + size]
+        start += size
 
 
 class _Prepared:
-    """A statement as one kind of database takes it."""
+    """A statement for so many rows, as one kind of database takes it."""
 
-    def __init__(self, statement: Insert | Update | Delete, dialect: Dialect, example: Row) -> None:
-        columns = list(example) if isinstance(statement, Insert) else None
+    def __init__(self, statement: Statement, dialect: Dialect, names: Sequence[str], count: int) -> None:
+        columns = names if isinstance(statement, Insert) else None
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
+        place_of = {name: (0, name) for name in names}
+        if count > 1:
+            types = {name: compiled.binds[name].type for name in names}
+            compiled = _of_many(statement, types, count).compile(dialect=dialect)
+            place_of = {_cell(name, number): (number, name) for number in range(count) for name in names}
         self.sql = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup or list(dict.fromkeys(compiled.bind_names.values()))
         self._is_positional: bool = compiled.positional
-        self._fixed: list[Any] = []  # a row of values: those that the statement itself brings
-        self._moving: list[tuple[int, str, _Converter | None]] = []  # and where the row's own ones go
+        self._names: Sequence[str] = compiled.positiontup or list(dict.fromkeys(compiled.bind_names.values()))
+        self._fixed: list[Any] = []  # the values that the statement itself brings
+        self._moving: list[tuple[int, int, str, _Converter | None]] = []  # and where those of the rows go
         for place, name in enumerate(self._names):
             bind = compiled.binds[name]
             convert: _Converter | None = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            if name in example:
+            if name in place_of:
                 self._fixed.append(None)
-                self._moving.append((place, name, convert))
+                self._moving.append((place, *place_of[name], convert))
             else:
                 self._fixed.append(convert(bind.value) if convert else bind.value)
 
-    def parameters(self, rows: Sequence[Row]) -> list[Any]:
+    def parameters(self, rows: Sequence[Row]) -> Any:
         """Return what the driver is given for *rows*."""
-        values = [self._values(row) for row in rows]
-        if self._is_positional:
-            return [tuple(row) for row in values]
-        return [dict(zip(self._names, row, strict=True)) for row in values]
+        found = self._fixed.copy()
+        for place, number, name, convert in self._moving:
+            value = rows[number][name]
+            found[place] = value if convert is None else convert(value)
+        return tuple(found) if self._is_positional else dict(zip(self._names, found, strict=True))
 
-    def _values(self, row: Row) -> list[Any]:
-        values = self._fixed.copy()
-        for place, name, convert in self._moving:
-            value = row[name]
-            values[place] = value if convert is None else convert(value)
-        return values
+
+def _cell(name: str, number: int) -> str:
+    return f"{name}__{number}"
+
+
+def _of_many(statement: Statement, types: Mapping[str, TypeEngine[Any]], count: int) -> Statement:
+    """The statement with room for *count* rows: in an INSERT as its values, else as a table beside it."""
+    cells = [
+        {name: bindparam(_cell(name, number), type_=kind) for name, kind in types.items()}
+        for number in range(count)
+    ]
+    if isinstance(statement, Insert):
+        return statement.values(cells)
+    given = values(*(column(name, kind) for name, kind in types.items()), name="given")
+    rows = given.data([tuple(row.values()) for row in cells]).cte("given")
+
+    def from_its_row(element: Any, **_: Any) -> Any:
+        return rows.c[element.key] if isinstance(element, BindParameter) and element.key in types else None
+
+    return cast("Statement", replacement_traverse(statement, {}, from_its_row))

@@ -13,7 +13,7 @@ from typing import Any
 from relay import log
 from relay.budget import Budget
 from relay.clock import Clock
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.delivery.attempt import announce_followers, bare_settlement_of, settlement_of, tell
 from relay.delivery.hands import Hands, Held
 from relay.delivery.ledger import DATABASE_AWAY, Ledger

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from relay import log
 from relay.clock import Clock
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.delivery.hands import Held
 from relay.queue.items import Settlement
 from relay.queue.settle import settle

@@ -16,7 +16,7 @@ from random import Random
 from relay import log
 from relay.clock import Clock
 from relay.current import Current
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.delivery.clerk import Clerk
 from relay.delivery.expiry import settlement_of_expired
 from relay.delivery.hands import Hands, Held

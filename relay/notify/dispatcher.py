@@ -17,7 +17,7 @@ from relay import log
 from relay.accounts.contacts import contact_addresses
 from relay.clock import Clock
 from relay.current import Current
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.mail.address import Address, BadAddress
 from relay.notify.announce import Announcement, announcements
 from relay.notify.compose import letter, text_entity

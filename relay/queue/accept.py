@@ -18,10 +18,10 @@ from relay.queue.items import Acceptance, Origin, Part
 from relay.queue.notices import note
 from relay.queue.states import DeliveryState, RecipientState
 
-_INSERT_MESSAGES = Batch(insert(messages))
-_INSERT_CONTENTS = Batch(insert(contents))
-_INSERT_RECIPIENTS = Batch(insert(recipients))
-_INSERT_DELIVERIES = Batch(insert(deliveries))
+_INSERT_MESSAGES = Batch(insert(messages), apart=("id",))
+_INSERT_CONTENTS = Batch(insert(contents), apart=("message_id",))
+_INSERT_RECIPIENTS = Batch(insert(recipients), apart=("message_id", "number"))
+_INSERT_DELIVERIES = Batch(insert(deliveries), apart=("message_id", "part"))
 
 Row = dict[str, Any]
 

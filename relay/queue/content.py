@@ -4,14 +4,13 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from relay.db.batch import Batch
 from relay.db.tables import contents
 
 _READ = select(contents.c.content).where(contents.c.message_id == bindparam("message_id"))
 _READ_SEVERAL = select(contents.c.message_id, contents.c.content).where(
     contents.c.message_id.in_(bindparam("message_ids", expanding=True))
 )
-_DROP = Batch(delete(contents).where(contents.c.message_id == bindparam("of_message")))
+_DROP = delete(contents).where(contents.c.message_id.in_(bindparam("message_ids", expanding=True)))
 
 
 def read_content(tx: Connection, message_id: str) -> bytes | None:
@@ -29,4 +28,5 @@ def read_contents(tx: Connection, message_ids: Collection[str]) -> dict[str, byt
 
 def drop_contents(tx: Connection, message_ids: Iterable[str]) -> None:
     """Forget the contents of messages that nobody has to deliver any more."""
-    _DROP.run(tx, [{"of_message": message_id} for message_id in message_ids])
+    if ids := list(message_ids):
+        tx.execute(_DROP, {"message_ids": ids})

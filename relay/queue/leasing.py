@@ -62,7 +62,8 @@ _LEASE = Batch(
 END = Batch(
     update(deliveries)
     .where(OF_KEY)
-    .values(state=DeliveryState.DONE, leased_by=None, leased_until=None, reason=None)
+    .values(state=DeliveryState.DONE, leased_by=None, leased_until=None, reason=None),
+    apart=("of_message", "of_part"),
 )
 _MESSAGES = select(
     messages.c.id,

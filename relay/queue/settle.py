@@ -31,10 +31,12 @@ _WORD: Mapping[str, Any] = {
     "settled_at": bindparam("at"),
 }
 _SETTLE_PART = Batch(
-    update(recipients).where(_IS_OPEN, recipients.c.part == bindparam("of_part")).values(_WORD)
+    update(recipients).where(_IS_OPEN, recipients.c.part == bindparam("of_part")).values(_WORD),
+    apart=("of_message", "of_part"),
 )
 _SETTLE_ONE = Batch(
-    update(recipients).where(_IS_OPEN, recipients.c.number == bindparam("of_number")).values(_WORD)
+    update(recipients).where(_IS_OPEN, recipients.c.number == bindparam("of_number")).values(_WORD),
+    apart=("of_message", "of_number"),
 )
 _WAIT = Batch(
     update(deliveries)
@@ -49,9 +51,10 @@ _WAIT = Batch(
     )
 )
 
+_ATTEMPT_KEY = ("message_id", "part", "number")
 _RECORD = {
-    "sqlite": Batch(sqlite.insert(attempts).on_conflict_do_nothing()),
-    "postgresql": Batch(postgresql.insert(attempts).on_conflict_do_nothing()),
+    "sqlite": Batch(sqlite.insert(attempts).on_conflict_do_nothing(), apart=_ATTEMPT_KEY),
+    "postgresql": Batch(postgresql.insert(attempts).on_conflict_do_nothing(), apart=_ATTEMPT_KEY),
 }
 
 Rows = list[dict[str, Any]]

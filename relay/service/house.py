@@ -17,7 +17,9 @@ from relay.clock import Clock
 from relay.config import Config
 from relay.current import Current
 from relay.db import revision
-from relay.db.engine import Database, open_engine
+from relay.db.database import Database
+from relay.db.engine import open_engine
+from relay.db.scribe import Scribe, hire
 from relay.delivery.worker import Worker
 from relay.ids import id_source
 from relay.notify.dispatcher import Dispatcher
@@ -36,6 +38,7 @@ class Post:
 
     `owner` names it, "<node>/<index>", in leases and logs: its successor has the same name, and
     never lives at the same time.  `sockets` are the bound ports of each listener, by its name.
+    `is_alone`: this process does all there is to do, so no other one writes for it.
     """
 
     owner: str
@@ -43,6 +46,7 @@ class Post:
     sockets: Mapping[str, Sequence[socket.socket]]
     certificates: Sequence[CertificatePaths]
     run_directory: Path
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class House:
     post: Post
     clock: Clock
     started_at: datetime
+    scribe: Scribe | None
     db: Database
     sealer: Sealer
     settings: Current[Settings]
@@ -71,9 +76,10 @@ async def build(post: Post, clock: Clock) -> House:
     Raises DBAPIError if the database cannot be reached, OSError if key or certificate cannot be read.
     """
     config = post.config
+    scribe = None if post.is_alone else await hire(config.database_url)  # first: it forks
     sealer = load_or_make(config.key_path)
     showcase = Showcase(post.certificates)
-    db = Database(open_engine(config.database_url))
+    db = Database(open_engine(config.database_url), scribe)
     # The revisions first: what changes between this line and the next ones is then read twice, never missed.
     watch = Watch(db, await db.read(revision.read_all))
     in_force = Current(await db.read(settings.load))
@@ -112,6 +118,7 @@ async def build(post: Post, clock: Clock) -> House:
         post=post,
         clock=clock,
         started_at=clock.now(),
+        scribe=scribe,
         db=db,
         sealer=sealer,
         settings=in_force,

@@ -13,6 +13,7 @@ from relay.bell import Bell
 from relay.clock import SystemClock
 from relay.db import nodes
 from relay.db.revision import Subject
+from relay.db.scribe import ScribeGone
 from relay.routing import routes
 from relay.service import upkeep
 from relay.service.house import House, Post, build
@@ -28,7 +29,8 @@ async def run_relay(
     """Be one relay process, the whole road of a letter, until *stopping* is set.
 
     *ready* is called when the first client can be served; whenever *renewing* is set, the
-    certificate is read anew.  Raises DBAPIError or OSError if the house cannot be opened.
+    certificate is read anew.  Raises DBAPIError or OSError if the house cannot be opened, and ScribeGone
+    when nothing can be written any more.
     """
     house = await build(post, SystemClock())
     await upkeep.take_back_own_leases(house)
@@ -44,9 +46,22 @@ async def run_relay(
     log.started(process="relay", owner=post.owner, pid=os.getpid())
     log.flush()
     ready()
-    await stopping.wait()
+    await _until(stopping, house)
     bell.take_down()
     await _close(house, tasks)
+
+
+async def _until(stopping: asyncio.Event, house: House) -> None:
+    """Wait until it is time to stop in order; without a scribe there is no order to stop in."""
+    if house.scribe is None:
+        await stopping.wait()
+        return
+    ends = [asyncio.create_task(event.wait()) for event in (stopping, house.scribe.gone)]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    if not stopping.is_set():
+        raise ScribeGone("the writing process ended")
 
 
 def _long_lived(house: House, renewing: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.db.revision import Subject, read_all
 
 LOOK_EVERY = timedelta(seconds=1)

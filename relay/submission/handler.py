@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from relay import log
 from relay.clock import Clock
 from relay.current import Current
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.mail.reply import Reply
 from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide

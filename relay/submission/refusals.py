@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from relay import log
 from relay.clock import Clock
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.queue.events import Event, record_events

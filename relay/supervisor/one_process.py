@@ -50,7 +50,9 @@ async def _run(prepared: Prepared, demo_password: str | None) -> None:
 
     async def mail() -> None:
         try:
-            await run_relay(post_of(prepared, 0), ready=ready, stopping=stopping, renewing=renewing)
+            await run_relay(
+                post_of(prepared, 0, is_alone=True), ready=ready, stopping=stopping, renewing=renewing
+            )
         finally:
             mail_is_over.set()
 

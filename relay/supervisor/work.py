@@ -67,7 +67,7 @@ def admin(prepared: Prepared) -> Work:
     return work
 
 
-def post_of(prepared: Prepared, index: int) -> Post:
+def post_of(prepared: Prepared, index: int, *, is_alone: bool = False) -> Post:
     """Return what the relay process number *index* is given."""
     return Post(
         owner=f"{prepared.config.node}/{index}",
@@ -75,6 +75,7 @@ def post_of(prepared: Prepared, index: int) -> Post:
         sockets=prepared.ports.listeners,
         certificates=prepared.certificates,
         run_directory=prepared.run_directory,
+        is_alone=is_alone,
     )
 
 

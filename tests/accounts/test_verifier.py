@@ -16,7 +16,7 @@ from relay.accounts.users import Deletion, Edit
 from relay.accounts.verifier import TooManyLogins, Verdict, Verifier
 from relay.db import tables
 from relay.db.audit import Author
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.sealing import Sealer
 from tests.accounts.conftest import PASSWORD, MakeUser
 from tests.kit.clock import HandClock

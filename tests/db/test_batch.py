@@ -41,6 +41,37 @@ def test_a_statement_may_count_up_what_is_there(engine: Engine) -> None:
         assert tx.execute(select(revisions.c.number)).scalar_one() == 3
 
 
+AT_ONCE = [
+    Batch(insert(settings), apart=("name",)),
+    Batch(
+        update(settings)
+        .where(settings.c.name == bindparam("of_name"), settings.c.value != "fixed")
+        .values(value=bindparam("to_value"), changed_at=NOON),
+        apart=("of_name",),
+    ),
+]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 131])
+def test_many_rows_at_once_come_to_the_same_as_one_after_the_other(engine: Engine, count: int) -> None:
+    insert_all, change_all = AT_ONCE
+    names = [f"{number:03}" for number in range(count)]
+    with engine.begin() as tx:
+        values = [{"name": name, "value": "free", "changed_at": NOON} for name in names]
+        insert_all.run(tx, [*values, {"name": "x", "value": "fixed", "changed_at": NOON}])
+        change_all.run(tx, [{"of_name": name, "to_value": f"new {name}"} for name in [*names, "x"]])
+        found = tx.execute(select(settings.c.name, settings.c.value).order_by(settings.c.name))
+        assert [tuple(row) for row in found] == [*((name, f"new {name}") for name in names), ("x", "fixed")]
+
+
+def test_rows_that_concern_each_other_are_run_in_their_order(engine: Engine) -> None:
+    insert_all, change_all = AT_ONCE
+    with engine.begin() as tx:
+        insert_all.run(tx, [{"name": "a", "value": "free", "changed_at": NOON}])
+        change_all.run(tx, [{"of_name": "a", "to_value": "fixed"}, {"of_name": "a", "to_value": "late"}])
+        assert tx.execute(select(settings.c.value)).scalar_one() == "fixed"
+
+
 def test_no_rows_are_no_work(engine: Engine) -> None:
     with engine.connect() as tx:
         INSERT.run(tx, [])

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Connection, Engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from relay.db.engine import Database, open_engine, read_with, write_with
+from relay.db.database import Database
+from relay.db.engine import open_engine, read_with, write_with
 from relay.db.tables import settings
 from tests.kit.clock import NOON
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from relay.budget import Budget
 from relay.current import Current
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.db.tables import attempts, deliveries, messages, recipients
 from relay.delivery.worker import Worker
 from relay.ids import id_source

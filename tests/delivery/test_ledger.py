@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, event, text, update
 from sqlalchemy.exc import OperationalError
 
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.db.tables import deliveries
 from relay.queue.claim import LEASE
 from relay.queue.items import Origin

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.db.tables import contents
 from relay.delivery.news import passes_the_mark
 from relay.delivery.rules import Rules

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.mail.priority import Priority
 from relay.routing.routes import RoutingTable
 from tests.delivery.makers import upstream_at

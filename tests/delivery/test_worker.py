@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.delivery.link import MAX_AGE
 from relay.mail.address import Address
 from relay.mail.priority import Priority

@@ -18,7 +18,8 @@ from relay.clock import Clock
 from relay.config import Listener, TlsMode
 from relay.current import Current
 from relay.db.audit import Author
-from relay.db.engine import Database, read_with, write_with
+from relay.db.database import Database
+from relay.db.engine import read_with, write_with
 from relay.ids import id_source
 from relay.policy.grants import parse_patterns
 from relay.queue.handover import HandOver

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from relay.current import Current
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.db.tables import contents, messages, notices, recipients, users
 from relay.notify.dispatcher import LOOK_EVERY, Dispatcher
 from relay.notify.mismatch import KIND

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from relay.admin.app import build
 from relay.admin.house import Condition, House
 from relay.config import AdminSection, Config
-from relay.db.engine import Database, open_engine, write_with
+from relay.db.database import Database
+from relay.db.engine import open_engine, write_with
 
 CONFIG = Config(admin=AdminSection(metrics_for=(ip_network("127.0.0.0/8"), ip_network("2001:db8::/32"))))
 

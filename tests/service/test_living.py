@@ -39,6 +39,18 @@ def test_a_killed_relay_process_comes_back_and_counts_on(running: Node) -> None:
     assert 'relay_faults_total{where="child"} 3.0' in metrics
 
 
+def test_a_relay_process_whose_scribe_is_killed_begins_anew(running: Node) -> None:
+    before = running.found("started", process="relay")
+    (scribe,) = children_of(before["pid"])
+    os.kill(scribe, signal.SIGKILL)
+    running.wait_for("child_died", process="relay-0", pid=before["pid"])
+    running.send_hello()  # by its successor
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def test_a_killed_admin_process_comes_back(running: Node) -> None:
     os.kill(running.found("started", process="admin")["pid"], signal.SIGKILL)
     running.wait_for("started", process="admin", times=2)

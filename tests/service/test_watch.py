@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from sqlalchemy import Connection
 
-from relay.db.engine import Database, read_with, write_with
+from relay.db.database import Database
+from relay.db.engine import read_with, write_with
 from relay.db.revision import Subject, bump, read_all
 from relay.service.watch import Watch
 

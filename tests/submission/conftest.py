@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
 from relay.clock import SystemClock
-from relay.db.engine import Database
+from relay.db.database import Database
 from relay.mail.priority import Priority
 from relay.sealing import Sealer
 from tests.kit.house import House, make_tls_context

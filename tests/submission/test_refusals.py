@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from relay.db.engine import Database, read_with
+from relay.db.database import Database
+from relay.db.engine import read_with
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.queue.events import Event, Search, find_events

@@ -23,7 +23,8 @@ from sqlalchemy import select
 
 from relay.clock import SystemClock
 from relay.db import tables
-from relay.db.engine import Database, open_engine
+from relay.db.database import Database
+from relay.db.engine import open_engine
 from relay.delivery.worker import Worker
 from relay.mail.lines import dot_unstuffed, has_bare, normalised
 from relay.sealing import Sealer

@@ -1,0 +1,208 @@
+"""The scribe: a process of its own that commits what a relay process writes.
+
+A thread would have to win the interpreter back from the loop after each statement, and the loop after
+each octet sent: under load half of the processor's time went into that struggle.  So the relay process
+sends its calls over a socket pair, pickled, and gets the answers in the same order.
+
+The two live and die together.  If the relay process ends, however suddenly, the scribe drops what it
+has not begun (nobody was told that it is kept) and ends, too; if the scribe ends, `gone` is set, and
+the relay process has to begin anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import struct
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from relay.db.commit import CROWD, GATHER_SECONDS, Answer, Call, Committer
+from relay.db.engine import open_engine
+from relay.db.writer import resolve
+
+_OCTETS_AT_MOST = 16 * 2**20  # in one group: large letters are not gathered without end
+_BUFFER_OCTETS = 2**20
+_LENGTH = struct.Struct("!Q")  # before each frame
+
+
+class ScribeGone(ConnectionError):
+    """The scribe ended before it answered: the write may be committed or not."""
+
+
+class Scribe(asyncio.Protocol):
+    """The relay process's end; a Writer.  Made by `hire`."""
+
+    def __init__(self, pid: int) -> None:
+        self.gone = asyncio.Event()
+        self._pid = pid
+        self._loop = asyncio.get_running_loop()
+        self._calls: list[Call] = []  # of this turn of the loop, and who waits for them
+        self._futures: list[asyncio.Future[Any]] = []
+        self._sent: deque[list[asyncio.Future[Any]]] = deque()
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def put(self, call: Call, future: asyncio.Future[Any]) -> None:
+        """See Writer."""
+        if not self._calls:
+            self._loop.call_soon(self._send)
+        self._calls.append(call)
+        self._futures.append(future)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        self._received += data
+        for frame in _cut(self._received):
+            answers: list[Answer] = pickle.loads(frame)  # noqa: S301  ours
+            for future, answer in zip(self._sent.popleft(), answers, strict=True):
+                resolve(future, answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self.gone.set()
+        for futures in (*self._sent, self._futures):
+            for future in futures:
+                resolve(future, Answer(fault=exc or ScribeGone("the writing process ended")))
+
+    async def close(self) -> None:
+        """See Writer."""
+        waiting = [future for futures in (*self._sent, self._futures) for future in futures]
+        if waiting:
+            await asyncio.wait(waiting)
+        self._transport.close()
+        await self.gone.wait()
+        with suppress(ChildProcessError):
+            await self._loop.run_in_executor(None, os.waitpid, self._pid, 0)
+
+    def _send(self) -> None:
+        calls, self._calls = self._calls, []
+        futures, self._futures = self._futures, []
+        if self.gone.is_set():
+            for future in futures:
+                resolve(future, Answer(fault=ScribeGone("the writing process ended")))
+            return
+        self._transport.write(_framed(calls))
+        self._sent.append(futures)
+
+
+async def hire(url: str) -> Scribe:
+    """Fork a scribe for the database *url*.  To be called while this process has one thread."""
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            end.setsockopt(socket.SOL_SOCKET, option, _BUFFER_OCTETS)
+    pid = os.fork()
+    if pid == 0:
+        _be_scribe(url, theirs.detach())
+    theirs.close()
+    _, scribe = await asyncio.get_running_loop().create_connection(lambda: Scribe(pid), sock=ours)
+    return scribe
+
+
+# The process --------------------------------------------------------------------------------------
+
+
+def _be_scribe(url: str, channel: int) -> None:
+    """Be the child, holding nothing of its parent's but *channel*, and never return to its code."""
+    code = os.EX_SOFTWARE
+    try:
+        # It ends when the relay process does: that one knows what is still to be written.
+        for meant_for_parent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(meant_for_parent, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        os.closerange(3, channel)
+        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+        _serve(Committer(open_engine(url)), socket.socket(fileno=channel))
+        code = os.EX_OK
+    except BaseException:  # noqa: BLE001  whatever it is, the relay process sees the end of the channel
+        traceback.print_exc()
+    os._exit(code)
+
+
+def _serve(committer: Committer, channel: socket.socket) -> None:
+    inbox = _Inbox(channel)
+    while frames := inbox.take():
+        groups: list[list[Call]] = [pickle.loads(frame) for frame in frames]  # noqa: S301  ours
+        calls = [call for group in groups for call in group]
+        answers = iter([_portable(answer) for answer in committer.commit(calls)])
+        try:
+            channel.sendall(b"".join(_framed([next(answers) for _ in group]) for group in groups))
+        except OSError:  # nobody is there to be told
+            break
+        if len(calls) >= CROWD:
+            time.sleep(GATHER_SECONDS)
+        del frames, groups, calls, answers  # or large letters would stay until the next ones come
+    committer.hang_up()
+
+
+class _Inbox:
+    """The frames that arrive at the scribe."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._arrived = bytearray()
+        self._is_over = False
+
+    def take(self) -> list[bytes]:
+        """Wait for a frame, and return it with all others that are there; none if the other end is gone."""
+        frames: list[bytes] = []
+        while not frames and not self._is_over:
+            self._receive(0)
+            while len(self._arrived) < _OCTETS_AT_MOST and self._receive(socket.MSG_DONTWAIT):
+                pass
+            frames = _cut(self._arrived)
+        return [] if self._is_over else frames
+
+    def _receive(self, flags: int) -> bool:
+        try:
+            data = self._channel.recv(_BUFFER_OCTETS, flags)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            data = b""
+        self._arrived += data
+        self._is_over = not data
+        return bool(data)
+
+
+def _framed(values: Sequence[Call] | Sequence[Answer]) -> bytes:
+    frame = pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(frame)) + frame
+
+
+def _cut(arrived: bytearray) -> list[bytes]:
+    """Take the whole frames off the front of what *arrived*."""
+    frames: list[bytes] = []
+    start = 0
+    while len(arrived) - start >= _LENGTH.size:
+        (length,) = _LENGTH.unpack_from(arrived, start)
+        begin, end = start + _LENGTH.size, start + _LENGTH.size + length
+        if len(arrived) < end:
+            break
+        frames.append(bytes(memoryview(arrived)[begin:end]))
+        start = end
+    del arrived[:start]
+    return frames
+
+
+def _portable(answer: Answer) -> Answer:
+    """The same, if need be with its fault in words: not every exception survives being pickled."""
+    if answer.fault is None:
+        return answer
+    try:
+        pickle.loads(pickle.dumps(answer.fault))  # noqa: S301  ours
+    except Exception:  # noqa: BLE001  an exception's own code, whosever it is
+        return Answer(fault=RuntimeError("".join(traceback.format_exception(answer.fault))))
+    return answer
