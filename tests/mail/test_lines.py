@@ -68,3 +68,10 @@ def test_no_line_of_what_is_sent_is_a_dot_alone(content: bytes) -> None:
 def test_in_pieces_the_same_is_sent(content: bytes, most: int) -> None:
     assert b"".join(dot_stuffed_pieces(content, most)) == dot_stuffed(content)
     assert all(0 < len(piece) <= 2 * most for piece in dot_stuffed_pieces(content, most))
+
+
+@pytest.mark.parametrize("octets", [128 * 1024 - 2, 128 * 1024 - 1, 128 * 1024])
+def test_a_line_end_where_one_look_ends_and_the_next_begins_is_seen_whole(octets: int) -> None:
+    assert not has_bare(b"x" * octets + b"\r\n" + b"x")
+    assert has_bare(b"x" * octets + b"\rx")
+    assert has_bare(b"x" * octets + b"\nx")
