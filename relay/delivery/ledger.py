@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -61,6 +62,7 @@ class Ledger:
 
     def enter(self, held: Held, settlement: Settlement) -> None:
         """Write *settlement* down, sooner or later."""
+        settlement = _slim(settlement)
         self._unwritten += 1
         self._all_written.clear()
         written = self._db.write(settle, settlement)
@@ -113,3 +115,10 @@ class Ledger:
         self._on_settled(held, settlement, is_ours)
         if was_stuck and not self.is_stuck:
             self._on_free()
+
+
+def _slim(settlement: Settlement) -> Settlement:
+    """The same without the letter itself, which need not travel to the scribe a second time."""
+    if settlement.claimed.content is None:
+        return settlement
+    return replace(settlement, claimed=replace(settlement.claimed, content=None))
