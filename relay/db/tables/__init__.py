@@ -20,7 +20,14 @@ from relay.db.tables.people import (
     usage_minutes,
     users,
 )
-from relay.db.tables.roads import dkim_keys, route_upstreams, routes, upstreams
+from relay.db.tables.roads import (
+    dkim_keys,
+    route_upstreams,
+    routes,
+    upstream_grants,
+    upstream_standing,
+    upstreams,
+)
 from relay.db.tables.running import nodes, revisions, settings, templates, webhooks
 from relay.db.tables.telling import events, notice_keys, notices, rollups
 
@@ -50,6 +57,8 @@ __all__ = [
     "sender_requests",
     "settings",
     "templates",
+    "upstream_grants",
+    "upstream_standing",
     "upstreams",
     "usage",
     "usage_minutes",

@@ -1,6 +1,6 @@
 """Where mail goes."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, LargeBinary, String, Table, Text
 
 from relay.db.tables.base import ADDRESS, ID, NAME, metadata
 from relay.db.types import UtcDateTime
@@ -23,6 +23,7 @@ upstreams = Table(
     Column("archive_address", ADDRESS),
     Column("timeout_seconds", Integer, nullable=False, default=60),
     Column("concurrency", Integer, nullable=False, default=10),
+    Column("limits", Text, nullable=False, default="{}"),  # routing.pace.Limits as JSON
     Column("created_at", UtcDateTime, nullable=False),
     # Health, written by whoever talks to it:
     Column("last_check_at", UtcDateTime),
@@ -30,6 +31,28 @@ upstreams = Table(
     Column("last_check_detail", Text),
     Column("last_connected_at", UtcDateTime),
     Column("last_success_at", UtcDateTime),
+)
+
+upstream_grants = Table(  # what all processes together were given of a limit: see routing.grants
+    "upstream_grants",
+    metadata,
+    Column("upstream_id", ID, ForeignKey("upstreams.id", ondelete="CASCADE"), primary_key=True),
+    Column("span", String(24), primary_key=True),  # minute, hour, day; batch
+    Column("began", UtcDateTime, nullable=False),  # the window that is counted
+    Column("granted", Integer, nullable=False),  # messages
+    Column("until", UtcDateTime, nullable=False),  # when the last of them may still begin
+)
+
+upstream_standing = Table(  # how an upstream stands with each process, written when that changes
+    "upstream_standing",
+    metadata,
+    Column("upstream_id", ID, ForeignKey("upstreams.id", ondelete="CASCADE"), primary_key=True),
+    Column("owner", String(64), primary_key=True),  # as in nodes
+    Column("state", String(24), nullable=False),  # routing.standing.State
+    Column("since", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime),  # of the next probe, or of the next window
+    Column("reason", Text),
+    Column("slowed_to", Float),  # connections, where it asked for fewer; below 1: with a rest between
 )
 
 routes = Table(  # ordered rules; the first that fits a message names its route
