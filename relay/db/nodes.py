@@ -15,7 +15,7 @@ from relay.db.tables import nodes
 from relay.db.upsert import insert_for
 
 HEARTBEAT = timedelta(seconds=10)
-_DEAD_AFTER = 3 * HEARTBEAT
+DEAD_AFTER = 3 * HEARTBEAT
 
 
 class Beat(NamedTuple):
@@ -46,5 +46,5 @@ def leave(tx: Connection, owners: Sequence[str]) -> list[None]:
 
 
 def _count_living(tx: Connection, now: datetime) -> int:
-    living = select(func.count()).select_from(nodes).where(nodes.c.seen_at > now - _DEAD_AFTER)
+    living = select(func.count()).select_from(nodes).where(nodes.c.seen_at > now - DEAD_AFTER)
     return tx.execute(living).scalar_one()
