@@ -29,7 +29,7 @@ def show(
 ) -> Shown:
     """Tell the whole story of a message: who, from where, by which route, every attempt and reply."""
     from relay.cli import stories
-    from relay.cli.selecting import parse_id
+    from relay.cli.choosing import parse_id
     from relay.queue.content import read_content
 
     if not raw:

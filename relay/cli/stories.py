@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from relay.cli.choosing import parse_id
 from relay.cli.desk import Desk
 from relay.cli.faults import Failed
 from relay.cli.mail import STATES
 from relay.cli.printing import duration, moment, size
-from relay.cli.selecting import parse_id
 from relay.cli.shown import Cell, Fields, Part, Shown, Table, Tone
 from relay.mail.session import TRUSTED
 from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, story

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, select
 
-from relay.cli.selecting import parse_id
+from relay.cli.choosing import parse_id
 from relay.db import tables
 from relay.mail.priority import Priority
 from relay.queue import control
