@@ -14,6 +14,7 @@ from relay.db.tables import deliveries, route_upstreams, routes, upstreams
 from relay.mail.states import DeliveryState
 from relay.routing.routes import DEFAULT_ROUTE
 from relay.routing.soundness import checked
+from relay.routing.tokens import forget_token
 from relay.routing.upstreams import Upstream, find_upstream
 from relay.sealing import Sealer
 
@@ -140,6 +141,8 @@ def _edit(tx: Connection, item: EditUpstream) -> Upstream:
     before = find_upstream(tx, item.name, item.sealer)
     after = checked(replace(item.change(before), id=before.id, name=before.name))
     tx.execute(update(upstreams).where(upstreams.c.id == before.id).values(**_columns(after)))
+    if before.options.oauth != after.options.oauth or before.password != after.password:
+        forget_token(tx, before.id)
     if item.is_default:
         _lead_default_to(tx, item.by, before.id)
     old, new = _told(before), _told(after)
@@ -240,6 +243,7 @@ def _columns(upstream: Upstream) -> Mapping[str, Any]:
         "archive_address": str(upstream.archive_address) if upstream.archive_address else None,
         "timeout_seconds": round(upstream.timeout.total_seconds()),
         "concurrency": upstream.concurrency,
+        "options": upstream.options.to_json(),
     }
 
 

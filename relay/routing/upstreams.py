@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from relay.db.tables import upstreams
 from relay.mail.address import Address, BadAddress
+from relay.routing.options import NOTHING, Options
 from relay.sealing import Sealer
 
 DEFAULT_TIMEOUT = timedelta(seconds=60)
@@ -28,6 +29,16 @@ class Kind(StrEnum):
 
     SMTP = "smtp"
     SANDBOX = "sandbox"  # keeps the mail here and shows it: nothing leaves the machine
+    HTTP_RAW = "http-raw"  # the message as it is, posted to a URL of one's own
+    GRAPH = "graph"  # Microsoft Graph
+    GMAIL = "gmail"
+    SES = "ses"  # Amazon SES
+    MAILGUN = "mailgun"
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is a service that is spoken to over HTTP."""
+        return self not in {Kind.SMTP, Kind.SANDBOX}
 
 
 class Tls(StrEnum):
@@ -60,7 +71,8 @@ class Upstream:
     `port` 0 and `host` "" are a sandbox's.  `pinned_ca` is PEM: certificates to trust instead of
     the system's.  `timeout` bounds each step but the answer to the final dot (RFC 5321 §4.5.3.2.6).
     `archive_address` gets a copy of every message; `sender_address` is the account's own address,
-    where its user name is none.
+    where its user name is none.  `password` is whatever proves who we are: a password, an API key, a
+    signing key; with OAuth the client's secret or a service account's private key.
     """
 
     id: str
@@ -78,12 +90,13 @@ class Upstream:
     timeout: timedelta = DEFAULT_TIMEOUT
     concurrency: int = DEFAULT_CONCURRENCY
     is_enabled: bool = True
+    options: Options = NOTHING
     created_at: datetime | None = field(default=None, compare=False)
 
     @property
     def place(self) -> str:
         """Where it is, in a few words: "smtp.example.com:587", or "kept here"."""
-        return f"{self.host}:{self.port}" if self.host else "kept here"
+        return f"{self.host}:{self.port}" if self.host else self.options.url or "kept here"
 
     @property
     def own_address(self) -> Address | None:
@@ -133,5 +146,6 @@ def _upstream(row: Any, sealer: Sealer) -> Upstream:
         timeout=timedelta(seconds=row.timeout_seconds),
         concurrency=row.concurrency,
         is_enabled=row.is_enabled,
+        options=Options.from_json(row.options),
         created_at=row.created_at,
     )

@@ -26,6 +26,7 @@ from relay.db.tables.roads import (
     routes,
     upstream_grants,
     upstream_standing,
+    upstream_tokens,
     upstreams,
 )
 from relay.db.tables.running import nodes, revisions, settings, templates, webhooks
@@ -59,6 +60,7 @@ __all__ = [
     "templates",
     "upstream_grants",
     "upstream_standing",
+    "upstream_tokens",
     "upstreams",
     "usage",
     "usage_minutes",

@@ -24,6 +24,7 @@ upstreams = Table(
     Column("timeout_seconds", Integer, nullable=False, default=60),
     Column("concurrency", Integer, nullable=False, default=10),
     Column("limits", Text, nullable=False, default="{}"),  # routing.pace.Limits as JSON
+    Column("options", Text, nullable=False, default="{}"),  # JSON: routing.options.Options
     Column("created_at", UtcDateTime, nullable=False),
     # Health, written by whoever talks to it:
     Column("last_check_at", UtcDateTime),
@@ -53,6 +54,19 @@ upstream_standing = Table(  # how an upstream stands with each process, written 
     Column("until", UtcDateTime),  # of the next probe, or of the next window
     Column("reason", Text),
     Column("slowed_to", Float),  # connections, where it asked for fewer; below 1: with a rest between
+)
+
+upstream_tokens = Table(  # of those logged in to with OAuth 2.0; one process at a time gets a new one
+    "upstream_tokens",
+    metadata,
+    Column("upstream_id", ID, ForeignKey("upstreams.id", ondelete="CASCADE"), primary_key=True),
+    Column("access_sealed", LargeBinary),
+    Column("refresh_sealed", LargeBinary),
+    Column("expires_at", UtcDateTime),  # of the access token
+    Column("refreshed_at", UtcDateTime),
+    Column("lease_owner", NAME),
+    Column("lease_until", UtcDateTime),
+    Column("fault", Text),  # why the last attempt to get one failed
 )
 
 routes = Table(  # ordered rules; the first that fits a message names its route
