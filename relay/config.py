@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import socket
 import tomllib
 from enum import StrEnum
@@ -146,12 +147,55 @@ class TlsSection(_Section):
         return self
 
 
+_KEYS_URL = re.compile(r"https://[^/]+.*|http://(127\.0\.0\.1|\[::1\]|localhost)[:/].*")
+
+
+class OAuthSection(_Section):
+    """Whose access tokens log a user in (OAUTHBEARER, XOAUTH2); empty: nobody's, and neither is offered."""
+
+    issuer: str = ""
+    audience: str = ""
+    jwks: str = ""  # the issuer's public keys: a URL, or the path of a file
+    claim: str = Field(default="email", min_length=1)
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        given = {"issuer": self.issuer, "audience": self.audience, "jwks": self.jwks}
+        missing = [f'"{name}"' for name, value in given.items() if not value]
+        if 0 < len(missing) < len(given):
+            raise ValueError(
+                f"{' and '.join(missing)} missing: tokens are taken of one issuer, and made for us"
+            )
+        if self.has_url and not _KEYS_URL.fullmatch(self.jwks):
+            raise ValueError('"jwks" is a file, or begins with https:// (http:// only on this machine)')
+        return self
+
+    @property
+    def has_url(self) -> bool:
+        """Whether the keys are fetched from the issuer."""
+        return "://" in self.jwks
+
+
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[A-Za-z0-9._~/\-]*)?")
+
+
 class AdminSection(_Section):
     """Where the panel, the API and the metrics are served."""
 
     listen: str = "127.0.0.1:8080"
     # Networks that may read /metrics; whether the relay lives and is ready is told to everybody.
     metrics_for: tuple[IPvAnyNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1"))
+    # Where the world reaches the pages that letters link to; empty: letters carry codes instead.
+    public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        if value and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError(
+                '"public_url" is such as "https://relay.example.com", without "?", "#" or a login'
+            )
+        return value.rstrip("/")
 
     @field_validator("listen")
     @classmethod
@@ -210,6 +254,7 @@ class Config(BaseSettings):
     secret_key_file: Path | None = None  # None: made in data_dir
     database: DatabaseSection = DatabaseSection()
     tls: TlsSection = TlsSection()
+    oauth: OAuthSection = OAuthSection()
     admin: AdminSection = AdminSection()
     log: LogSection = LogSection()
     processes: ProcessesSection = ProcessesSection()

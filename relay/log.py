@@ -312,6 +312,11 @@ def notice_told(*, notice: str, kind: str, to: str) -> None:
     _emit("notice_told", notice=notice, kind=kind, to=to)
 
 
+def sender_agreed_to(*, user: str, sender: str, released: int) -> None:
+    """The owner of an address agreed, by the link in its letter, that *user* sends as it."""
+    _emit("sender_agreed_to", user=user, sender=sender, released=released)
+
+
 def purged(*, messages: int) -> None:
     """The records of long finished messages are gone."""
     _emit("purged", messages=messages)

@@ -24,6 +24,7 @@ from relay.mail.address import Address
 
 MOST_OPEN = 10  # requests of one user that nobody decided
 LINK_LIFETIME = timedelta(days=7)
+_LOOKED_UP = 8  # letters of a token's hash
 BETWEEN_LINKS = timedelta(hours=24)  # the least time between two letters about the same request
 
 
@@ -55,6 +56,10 @@ class SenderRequest:
     requested_at: datetime
     decided_at: datetime | None
     decided_by: str | None
+
+    def is_link_good(self, now: datetime) -> bool:
+        """Whether the link that was mailed may still be followed."""
+        return self.state is State.OPEN and now - self.requested_at < LINK_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,17 @@ def find_requests(tx: Connection, *, state: State | None = None) -> list[SenderR
     return [_request(row) for row in tx.execute(query)]
 
 
+def find_linked(tx: Connection, token: str) -> SenderRequest | None:
+    """Return the request whose link has *token*, however it stands; None if no link has (any more)."""
+    wanted = hash_token(token)
+    alike = tx.execute(
+        _REQUESTS.where(func.substr(sender_requests.c.token_hash, 1, _LOOKED_UP) == wanted[:_LOOKED_UP])
+    )
+    # The database finds by a few letters; the rest is compared in a time that tells nothing.
+    found = [row for row in alike if secrets.compare_digest(row.token_hash, wanted)]
+    return _request(found[0]) if found else None
+
+
 def raise_requests(tx: Connection, items: Sequence[Wish]) -> list[SenderRequest]:
     """Note what users ask for; a wish that is open already is asked for anew, with another link.
 
@@ -121,18 +137,10 @@ def rule(tx: Connection, items: Sequence[Ruling]) -> list[SenderRequest]:
 
 def confirm(tx: Connection, items: Sequence[Confirmation]) -> list[SenderRequest]:
     """Grant what the owner of the address agreed to; a link is good once.  Raises NoSuchRequest."""
-    return [
-        _decide(
-            tx,
-            (sender_requests.c.token_hash == hash_token(item.token))
-            & (sender_requests.c.requested_at > item.by.at - LINK_LIFETIME),
-            item.by,
-            is_approved=True,
-        )
-        for item in items
-    ]
+    return [_confirm(tx, item) for item in items]
 
 
+_NOT_OPEN = "There is no such open request: it was decided, or its time is over."
 _REQUESTS = select(sender_requests, users.c.name).join(users, users.c.id == sender_requests.c.user_id)
 
 
@@ -171,16 +179,24 @@ def _raise(tx: Connection, item: Wish) -> SenderRequest:
     return _request(tx.execute(_REQUESTS.where(sender_requests.c.id == request_id)).one())
 
 
+def _confirm(tx: Connection, item: Confirmation) -> SenderRequest:
+    linked = find_linked(tx, item.token)
+    if linked is None or not linked.is_link_good(item.by.at):
+        raise NoSuchRequest(_NOT_OPEN)
+    return _decide(tx, sender_requests.c.id == linked.id, item.by, is_approved=True)
+
+
 def _decide(tx: Connection, which: Any, by: Author, *, is_approved: bool) -> SenderRequest:
     state = State.APPROVED if is_approved else State.DECLINED
     decided = tx.execute(
         update(sender_requests)
         .where(which, sender_requests.c.state == State.OPEN.value)
-        .values(state=state.value, token_hash=None, decided_at=by.at, decided_by=by.actor[:255])
+        # The hash stays, so that whoever follows the link again hears that it was used.
+        .values(state=state.value, decided_at=by.at, decided_by=by.actor[:255])
         .returning(sender_requests.c.id)
     ).scalar()
     if decided is None:
-        raise NoSuchRequest("There is no such open request: it was decided, or its time is over.")
+        raise NoSuchRequest(_NOT_OPEN)
     request = _request(tx.execute(_REQUESTS.where(sender_requests.c.id == decided)).one())
     if is_approved:
         tx.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from relay.admin import health, metrics
+from relay.admin import consent, health, metrics
 from relay.admin.house import House
 from relay.admin.security import SecurityHeaders
 
@@ -19,4 +19,6 @@ def build(house: House) -> ASGIApp:
     app.state.house = house
     for router in ROUTERS:
         app.include_router(router)
+    if house.config.admin.public_url:  # or no letter has a link to it
+        app.include_router(consent.router)
     return SecurityHeaders(app)  # outermost, so that an error's answer has them too

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from relay.clock import Clock, SystemClock
 from relay.config import Config
 from relay.db.database import Database
+from relay.ids import id_source
 
 
 @dataclass(slots=True)
@@ -26,6 +30,8 @@ class House:
     config: Config
     db: Database
     condition: Condition = field(default_factory=Condition)
+    clock: Clock = field(default_factory=SystemClock)
+    new_id: Callable[[datetime], str] = field(default_factory=id_source)
 
 
 def _of_request(request: Request) -> House:

@@ -1,4 +1,7 @@
-"""Headers of every answer: nothing is cached, framed, sniffed, or loaded from elsewhere."""
+"""Headers of every answer: nothing is cached, framed, sniffed, or loaded from elsewhere.
+
+A page that needs another one of them brings it itself.
+"""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,7 +31,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                own = list(message.get("headers", ()))
+                named = {name for name, _ in own}
+                message["headers"] = own + [header for header in _HEADERS if header[0] not in named]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -32,7 +32,7 @@ def request(
         bool, typer.Option("--no-letter", help="Do not ask the address by mail; only an operator decides.")
     ] = False,
 ) -> Shown:
-    """Ask for a sender: an operator decides, or the address itself, which is sent a letter with a code."""
+    """Ask for a sender: an operator decides, or the address itself, which is asked by a letter."""
     from relay.accounts.sender_requests import Wish, make_token
     from relay.accounts.users import find
     from relay.notify.sender_requests import Asking, ask
@@ -94,7 +94,10 @@ def decline(desk: Desk, request_id: Id) -> Shown:
 @app.command("confirm")
 @at_the_desk
 def confirm(
-    desk: Desk, token: Annotated[str, typer.Argument(metavar="CODE", help="From the letter to the address.")]
+    desk: Desk,
+    token: Annotated[
+        str, typer.Argument(metavar="CODE", help="From the letter to the address, the end of its link.")
+    ],
 ) -> Shown:
     """Grant what the address itself agreed to, by the code that it was mailed."""
     from relay.accounts.sender_requests import Confirmation
@@ -133,6 +136,7 @@ def _letter(desk: Desk, to: Address, user: str, token: str) -> Acceptance:
         token,
         letter_id=desk.author.id(),
         hostname=desk.config.hostname,
+        public_url=desk.config.admin.public_url,
         settings=desk.read(load),
         route_of=lambda envelope: plan(routing, envelope, None),
     )

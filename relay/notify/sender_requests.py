@@ -1,4 +1,4 @@
-"""Asking the owner of an address whether a user may send as it: a letter with a code that is good once."""
+"""Asking the owner of an address whether a user may send as it: a letter with a link or a code."""
 
 from __future__ import annotations
 
@@ -25,12 +25,23 @@ Somebody who logs in here as {user} would like to send mail with your address, {
 
 If you do not know of this, do nothing: without your consent no such mail is sent.
 
+{how_to_agree}
+"""
+
+BY_LINK = """\
+If you agree, open this page and press the button on it. It is good once, for {days} days:
+
+    {link}"""
+
+BY_CODE = """\
 If you agree, give this code to whoever runs this server. It is good once, for {days} days:
 
     {token}
 
-(The operator consents for you with "relay sender confirm" and the code.)
-"""
+(The operator consents for you with "relay sender confirm" and the code.)"""
+
+CONSENT_PATH = "/consent/"
+"""What stands between `admin.public_url` and the token in a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +59,27 @@ def ask(tx: Connection, items: Sequence[Asking]) -> list[SenderRequest]:
     return raised
 
 
-def consent_letter(
+def consent_letter(  # noqa: PLR0913  each is a fact of its own
     to: Address,
     user: str,
     token: str,
     *,
     letter_id: str,
     hostname: str,
+    public_url: str,
     settings: Settings,
     route_of: RouteOf,
 ) -> Acceptance:
-    """Write the letter that asks *to* whether *user* may send as it.  Raises NoRoute."""
+    """Write the letter that asks *to* whether *user* may send as it; with a link if there is a *public_url*.
+
+    Raises NoRoute.
+    """
     now = moment_of(letter_id)
     subject = SUBJECT.format(user=user, address=to)
-    text = TEXT.format(hostname=hostname, user=user, address=to, days=LINK_LIFETIME.days, token=token)
+    how_to_agree = (BY_LINK if public_url else BY_CODE).format(
+        days=LINK_LIFETIME.days, token=token, link=f"{public_url}{CONSENT_PATH}{token}"
+    )
+    text = TEXT.format(hostname=hostname, user=user, address=to, how_to_agree=how_to_agree)
     content = letter(
         text_entity(text),
         letter_id=letter_id,
