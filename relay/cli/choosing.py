@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import typer
@@ -25,18 +25,36 @@ OfUser = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only
 ToUpstream = Annotated[
     str | None, typer.Option("--upstream", metavar="NAME", help="Only what goes to this upstream.")
 ]
+ByRoute = Annotated[str | None, typer.Option("--route", metavar="NAME", help="Only what takes this route.")]
 InState = Annotated[
     Literal["queued", "waiting", "leased", "held"] | None,
     typer.Option("--state", help="Only what is due, waits, is being delivered, or is held."),
 ]
 Level = Annotated[int | None, typer.Option("--priority", min=1, max=5, help="Only mail of this priority.")]
+FromSender = Annotated[
+    str | None, typer.Option("--sender", metavar="ADDRESS|DOMAIN", help="Only what comes from there.")
+]
+ToRecipient = Annotated[
+    str | None, typer.Option("--recipient", metavar="ADDRESS|DOMAIN", help="Only what is for there.")
+]
+Tagged = Annotated[str | None, typer.Option("--tag", metavar="TEXT", help="Only what bears this tag.")]
+Aged = Annotated[
+    str | None,
+    typer.Option("--older-than", metavar="DURATION", help='Only what lies here for longer: "2h", "1d 12h".'),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how much mail it would be.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 _NARROWING: Mapping[str, tuple[Any, Any]] = {
     "user": (OfUser, None),
+    "sender": (FromSender, None),
+    "recipient": (ToRecipient, None),
     "upstream": (ToUpstream, None),
+    "route": (ByRoute, None),
     "state": (InState, None),
     "priority": (Level, None),
+    "tag": (Tagged, None),
+    "older_than": (Aged, None),
 }
 _NAMING: Mapping[str, tuple[Any, Any]] = {"ids": (Ids, None), "everything": (All, False)}
 
@@ -48,9 +66,14 @@ class Chosen:
     ids: tuple[str, ...] = ()
     everything: bool = False
     user: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
     upstream: str | None = None
+    route: str | None = None
     state: str | None = None
     priority: int | None = None
+    tag: str | None = None
+    older_than: str | None = None
 
     def check(self) -> None:
         """Refuse an order that does not say which mail: "all of it" must be said."""
@@ -70,9 +93,10 @@ class Chosen:
 class Order:
     """Something to be done to mail.
 
-    `action` is its name in the audit trail; `function`, a write of the queue, does it to what `of`
-    makes of a Selection; `done` and `wanted` end the sentences "3 deliveries …" and "Nothing of
-    that …"; `warning` is said before what cannot be taken back.
+    `action` is its name in the audit trail, and `detail` goes there; `function`, which moves at most
+    `at_most` deliveries a call (None: as many as `queue.control`), does it to what `of` makes of a
+    Selection; `done` and `wanted` end the sentences "3 deliveries …" and "Nothing of that …";
+    `warning` is said before what cannot be taken back.
     """
 
     action: str
@@ -81,6 +105,8 @@ class Order:
     done: str
     wanted: str
     warning: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    at_most: int | None = None
 
 
 def parse_id(text: str) -> tuple[str, int | None]:
@@ -102,14 +128,14 @@ def narrowing(command: Callable[..., Shown]) -> Callable[..., Shown]:
 
 def ordering(command: Callable[..., Order]) -> Callable[..., Shown]:
     """Make *command*, which says what to do, into one that carries it out on the mail that is named."""
-    options = {**_NAMING, **_NARROWING, "is_sure": (Yes, False)}
+    options = {**_NAMING, **_NARROWING, "is_sure": (Yes, False), "is_dry": (DryRun, False)}
 
     def packed(desk: Desk, given: dict[str, Any]) -> Shown:
         from relay.cli.selecting import carry_out
 
-        is_sure = given.pop("is_sure")
+        is_sure, is_dry = given.pop("is_sure"), given.pop("is_dry")
         chosen = _chosen(given, {**_NAMING, **_NARROWING})
-        return carry_out(desk, command(desk, **given), chosen, is_sure=is_sure)
+        return carry_out(desk, command(desk, **given), chosen, is_sure=is_sure, is_dry=is_dry)
 
     return _with_options(command, options, packed)
 

@@ -9,6 +9,7 @@ import typer
 from relay.cli.choosing import Chosen, Order, narrowing, ordering
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
+from relay.cli.faults import USAGE, Failed
 from relay.cli.shown import Cell, Fields, Shown, Table, Tone
 
 app = typer.Typer(no_args_is_help=True, help="Mail that is still to be delivered.")
@@ -143,4 +144,102 @@ def cancel(desk: Desk) -> Order:
         done="cancelled",
         wanted="can be cancelled",
         warning="This mail will never be delivered, and its senders will not be told.",
+    )
+
+
+@app.command("fail")
+@at_the_desk
+@ordering
+def fail(
+    desk: Desk,
+    *,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why: this is what the senders read.")
+    ] = "Given up by the operator of the relay",
+) -> Order:
+    """Give up mail for good, and send its senders the report that says why."""
+    from random import Random
+
+    from relay.delivery import failing
+    from relay.delivery.rules import Rules
+    from relay.ids import id_source
+    from relay.routing import routes
+    from relay.settings import load
+
+    rules = Rules(
+        desk.read(load),
+        desk.read(routes.load, desk.sealer),
+        desk.config.hostname,
+        id_source(),
+        Random(),  # noqa: S311  spreads retries; nobody gains by guessing it
+    )
+    return Order(
+        "queue.fail",
+        failing.fail_now,
+        lambda these: failing.FailNow(these, desk.now, reason, rules),
+        done="failed; the senders get a report",
+        wanted="can be given up",
+        warning="This mail will never be delivered, and its senders will get a report of that.",
+        detail={"reason": reason},
+        at_most=failing.AT_MOST,
+    )
+
+
+@app.command("reroute")
+@at_the_desk
+@ordering
+def reroute(
+    desk: Desk,
+    *,
+    to_route: Annotated[
+        str | None, typer.Option("--to-route", metavar="NAME", help="The route to take from now on.")
+    ] = None,
+    to_upstream: Annotated[
+        str | None, typer.Option("--to-upstream", metavar="NAME", help="Any route that leads there first.")
+    ] = None,
+) -> Order:
+    """Send mail by another route; what waits for its next attempt goes on waiting (see retry)."""
+    from relay.cli import selecting
+    from relay.queue import control
+    from relay.routing import routes
+    from relay.routing.upstreams import find_upstream
+
+    table = desk.read(routes.load, desk.sealer)
+    if to_route is not None and to_upstream is None:
+        route = selecting.route_named(table, to_route)
+    elif to_upstream is not None and to_route is None:
+        route = selecting.route_to(table, desk.read(find_upstream, to_upstream, desk.sealer))
+    else:
+        raise Failed("Say where to: either --to-route or --to-upstream.", USAGE)
+    return Order(
+        "queue.reroute",
+        control.reroute,
+        lambda these: control.Reroute(these, route.id),
+        done=f'will take the route "{route.name}"',
+        wanted=f'can be sent by the route "{route.name}", or it takes it already',
+        detail={"to": route.name},
+    )
+
+
+@app.command("prioritise")
+@at_the_desk
+@ordering
+def prioritise(
+    desk: Desk,
+    *,
+    to: Annotated[int, typer.Option("--to", min=1, max=5, help="The new priority; 1 goes before all else.")],
+) -> Order:
+    """Give mail another priority, and the place in the queue that goes with it."""
+    from relay.mail.priority import Priority
+    from relay.queue import control
+    from relay.settings import load
+
+    in_force = desk.read(load)
+    return Order(
+        "queue.prioritise",
+        control.prioritise,
+        lambda these: control.Prioritise(these, Priority(to), in_force),
+        done=f"now of priority {to}",
+        wanted=f"can be of priority {to}, or it is already",
+        detail={"to": to},
     )

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import typer
 from sqlalchemy import Connection
 
 from relay.accounts.users import find
 from relay.cli.asking import confirm
 from relay.cli.choosing import Chosen, Order, parse_id
 from relay.cli.desk import Desk
-from relay.cli.faults import FAILED
+from relay.cli.faults import FAILED, Failed
+from relay.cli.mail import STATES
 from relay.cli.shown import Shown
 from relay.db.audit import record
+from relay.mail.address import BadAddress, fold_domain
 from relay.mail.priority import Priority
-from relay.queue.control import AT_MOST
+from relay.queue import control
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.routing import routes
-from relay.routing.upstreams import find_upstream
+from relay.routing.routes import Route, RoutingTable
+from relay.routing.upstreams import Upstream, find_upstream
+from relay.settings import read_duration
 
 
-def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool) -> Shown:
-    """Do what *order* says to all that was chosen, and tell how much that was."""
+def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry: bool) -> Shown:
+    """Do what *order* says to all that was chosen, and tell how much that was; ask before what is large.
+
+    Asked is whoever sits at a terminal and named mail by more than its ids, and everybody before
+    what cannot be taken back.
+    """
     chosen.check()
-    if order.warning is not None:
-        confirm(order.warning, is_sure=is_sure)
-    moved = sum(_to_all_of(desk, order, chosen, selection) for selection in selections(desk, chosen))
-    if not moved:
+    orders = [order.of(selection) for selection in selections(desk, chosen)]
+    found = sum((Counter(desk.read(control.affected, each)) for each in orders), Counter[DeliveryState]())
+    if not found:
         told = f'Nothing of that {order.wanted}; see "relay queue list".'
         return Shown({"deliveries": 0}, (told,), exit_code=FAILED)
+    how = ", ".join(f"{number} {STATES[state].text}" for state, number in found.items())
+    told = f"{deliveries(found.total())}: {how}."
+    if is_dry:
+        return Shown({"deliveries": 0, "would_be": found}, (f"It would be {told}",))
+    if order.warning is not None:
+        confirm(f"{order.warning} It is {told}", is_sure=is_sure)
+    elif not chosen.ids and sys.stdin.isatty():
+        confirm(f"This is {told} Go on?", is_sure=is_sure)
+    moved = sum(_to_all_of(desk, order, chosen, each) for each in orders)
     return Shown({"deliveries": moved}, (f"{deliveries(moved)} {order.done}.",))
 
 
@@ -41,17 +60,18 @@ def deliveries(number: int) -> str:
     return f"{number} {'delivery' if number == 1 else 'deliveries'}"
 
 
-def _to_all_of(desk: Desk, order: Order, chosen: Chosen, selection: Selection) -> int:
+def _to_all_of(desk: Desk, order: Order, chosen: Chosen, each: Any) -> int:
     def step(tx: Connection, items: Sequence[Any]) -> Sequence[int]:
         moved: Sequence[int] = order.function(tx, items)
         if sum(moved):
-            detail = {"deliveries": sum(moved), **chosen.named}
+            detail = {"deliveries": sum(moved), **chosen.named, **order.detail}
             record(tx, desk.author, order.action, " ".join(chosen.ids)[:255], detail=detail)
         return moved
 
-    total, moved = 0, AT_MOST
-    while moved >= AT_MOST:
-        moved = desk.write(step, order.of(selection))
+    at_most = order.at_most or control.AT_MOST
+    total, moved = 0, at_most
+    while moved >= at_most:
+        moved = desk.write(step, each)
         total += moved
     return total
 
@@ -59,9 +79,13 @@ def _to_all_of(desk: Desk, order: Order, chosen: Chosen, selection: Selection) -
 def selections(desk: Desk, chosen: Chosen) -> list[Selection]:
     """What was chosen, as the queue understands it; several where one cannot say it.
 
-    Raises NoSuchUser or NoSuchUpstream.
+    Raises NoSuchUser, NoSuchUpstream, Failed, or typer's BadParameter.
     """
     narrowed = Selection(
+        sender=_party(chosen.sender, "--sender"),
+        recipient=_party(chosen.recipient, "--recipient"),
+        tag=chosen.tag,
+        accepted_before=None if chosen.older_than is None else desk.now - _duration(chosen.older_than),
         user_id=None if chosen.user is None else desk.read(find, chosen.user).id,
         priority=None if chosen.priority is None else Priority(chosen.priority),
         state=None if chosen.state is None else DeliveryState(chosen.state),
@@ -83,8 +107,48 @@ def _messages(chosen: Chosen) -> Iterable[tuple[int | None, tuple[str, ...] | No
 
 
 def _routes(desk: Desk, chosen: Chosen) -> Sequence[str | None]:
-    if chosen.upstream is None:
+    if chosen.upstream is None and chosen.route is None:
         return [None]
-    wanted = desk.read(find_upstream, chosen.upstream, desk.sealer)
     table = desk.read(routes.load, desk.sealer)
-    return [route.id for route in table.routes if wanted.id in route.upstream_ids]
+    found = table.routes if chosen.route is None else (route_named(table, chosen.route),)
+    if chosen.upstream is not None:
+        wanted = desk.read(find_upstream, chosen.upstream, desk.sealer)
+        found = tuple(route for route in found if wanted.id in route.upstream_ids)
+    return [route.id for route in found]
+
+
+def route_named(table: RoutingTable, name: str) -> Route:
+    """The route called *name*.  Raises Failed."""
+    for route in table.routes:
+        if route.name == name:
+            return route
+    known = ", ".join(route.name for route in table.routes) or "none"
+    raise Failed(f'There is no route "{name}"; there are: {known}.')
+
+
+def route_to(table: RoutingTable, upstream: Upstream) -> Route:
+    """The route that leads to *upstream* most plainly: to it alone, or at least to it first.
+
+    Raises Failed if there is none.
+    """
+    leading = [route for route in table.routes if route.upstream_ids[:1] == (upstream.id,)]
+    if not leading:
+        raise Failed(f'No route leads to "{upstream.name}" first: name a route, or make one that does.')
+    # A user's own route goes when the user does, and its mail to the default route with it.
+    return min(leading, key=lambda route: (len(route.upstream_ids), route.user_id is not None))
+
+
+def _party(text: str | None, option: str) -> str | None:
+    """An address or a domain, checked.  Raises typer's BadParameter."""
+    try:
+        return text and f"{text.rpartition('@')[0]}@{fold_domain(text.rpartition('@')[2])}"
+    except BadAddress as fault:
+        raise typer.BadParameter(f'"{text}" is no address or domain: {fault}.', param_hint=option) from None
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return read_duration(text)
+    except ValueError:
+        told = f'"{text}" is no duration such as "30m", "2h" or "1d 12h".'
+        raise typer.BadParameter(told, param_hint="--older-than") from None

@@ -1,4 +1,4 @@
-"""What an operator can do to mail in the queue: try it now, hold it, let it go, cancel it.
+"""What an operator can do to mail in the queue: try it now, hold it, let it go, cancel, reroute, prioritise.
 
 Each moves at most `AT_MOST` deliveries, so that no order, however large, keeps mail from being
 accepted; whoever means more calls again until fewer are moved.  A delivery that a process has in
@@ -7,11 +7,12 @@ its hands at the moment is left alone by all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, recipients
@@ -27,6 +28,18 @@ from relay.settings import Settings
 AT_MOST = 1000
 
 
+class Order(Protocol):
+    """What is to be done to a selection of mail; it concerns only what stands as `standing` says."""
+
+    @property
+    def selection(self) -> Selection:
+        """The mail that is meant."""
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """The condition under which it can be done, and is not done already."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryNow:
     """Make waiting deliveries due at once."""
@@ -34,6 +47,11 @@ class RetryNow:
     selection: Selection
     now: datetime
     settings: Settings
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `Order`."""
+        return IS_WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,11 @@ class Hold:
     selection: Selection
     reason: str
 
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `Order`."""
+        return or_(IS_QUEUED, IS_WAITING)
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHeld:
@@ -50,6 +73,11 @@ class ReleaseHeld:
 
     selection: Selection
     now: datetime
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `Order`."""
+        return IS_HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +88,38 @@ class Cancel:
     now: datetime
     reason: str
 
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `Order`."""
+        return IS_RESTING
+
+
+@dataclass(frozen=True, slots=True)
+class Reroute:
+    """Send deliveries by another route from now on; when they are due does not change."""
+
+    selection: Selection
+    route_id: str
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `Order`."""
+        return IS_RESTING & (deliveries.c.route_id != self.route_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Prioritise:
+    """Give deliveries another priority, and the place among others that goes with it."""
+
+    selection: Selection
+    priority: Priority
+    settings: Settings
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `Order`."""
+        return IS_RESTING & (deliveries.c.priority != int(self.priority))
+
 
 _RETRY = Batch(
     update(deliveries)
@@ -67,6 +127,10 @@ _RETRY = Batch(
     .values(state=DeliveryState.QUEUED, due_at=bindparam("at"), rank_at=bindparam("ranked_at"), reason=None)
 )
 _MOVE = Batch(update(deliveries).where(OF_KEY).values(state=bindparam("to_state"), reason=bindparam("why")))
+_REROUTE = Batch(update(deliveries).where(OF_KEY).values(route_id=bindparam("by_route")))
+_PRIORITISE = Batch(
+    update(deliveries).where(OF_KEY).values(priority=bindparam("level"), rank_at=bindparam("ranked_at"))
+)
 _CANCEL = Batch(
     update(recipients)
     .where(
@@ -78,13 +142,23 @@ _CANCEL = Batch(
 )
 
 
+def affected(tx: Connection, order: Order) -> Mapping[DeliveryState, int]:
+    """Return how many deliveries *order* would move, by their state: nothing is changed."""
+    counted = (
+        select(deliveries.c.state, func.count().label("number"))
+        .where(order.standing, *order.selection.conditions())
+        .group_by(deliveries.c.state)
+    )
+    return {row.state: row.number for row in tx.execute(counted)}
+
+
 def retry_now(tx: Connection, items: Sequence[RetryNow]) -> list[int]:
     """Queue waiting deliveries; return how many, for each order."""
     return [_retry_now(tx, item) for item in items]
 
 
 def _retry_now(tx: Connection, item: RetryNow) -> int:
-    found = _find(tx, item.selection, IS_WAITING)
+    found = _find(tx, item)
     _RETRY.run(
         tx,
         [
@@ -101,7 +175,7 @@ def hold(tx: Connection, items: Sequence[Hold]) -> list[int]:
 
 
 def _hold(tx: Connection, item: Hold) -> int:
-    found = _find(tx, item.selection, or_(IS_QUEUED, IS_WAITING))
+    found = _find(tx, item)
     _MOVE.run(tx, [params(key, to_state=DeliveryState.HELD, why=item.reason) for key in found])
     return len(found)
 
@@ -112,7 +186,7 @@ def release_held(tx: Connection, items: Sequence[ReleaseHeld]) -> list[int]:
 
 
 def _release_held(tx: Connection, item: ReleaseHeld) -> int:
-    found = _find(tx, item.selection, IS_HELD)
+    found = _find(tx, item)
     _MOVE.run(
         tx,
         [
@@ -131,20 +205,46 @@ def cancel(tx: Connection, items: Sequence[Cancel]) -> list[int]:
 
 
 def _cancel(tx: Connection, item: Cancel) -> int:
-    found = _find(tx, item.selection, IS_RESTING)
+    found = _find(tx, item)
     _CANCEL.run(tx, [params(key, why=item.reason, at=item.now) for key in found])
     END.run(tx, [params(key) for key in found])
     drop_finished(tx, {key.message_id for key in found})
     return len(found)
 
 
-def _find(
-    tx: Connection, selection: Selection, standing: ColumnElement[bool]
-) -> dict[DeliveryKey, tuple[Priority, datetime]]:
+def reroute(tx: Connection, items: Sequence[Reroute]) -> list[int]:
+    """Send deliveries another way; return how many, for each order."""
+    return [_reroute(tx, item) for item in items]
+
+
+def _reroute(tx: Connection, item: Reroute) -> int:
+    found = _find(tx, item)
+    _REROUTE.run(tx, [params(key, by_route=item.route_id) for key in found])
+    return len(found)
+
+
+def prioritise(tx: Connection, items: Sequence[Prioritise]) -> list[int]:
+    """Give deliveries another priority; return how many, for each order."""
+    return [_prioritise(tx, item) for item in items]
+
+
+def _prioritise(tx: Connection, item: Prioritise) -> int:
+    found = _find(tx, item)
+    _PRIORITISE.run(
+        tx,
+        [
+            params(key, level=int(item.priority), ranked_at=rank_at(due_at, item.priority, item.settings))
+            for key, (_, due_at) in found.items()
+        ],
+    )
+    return len(found)
+
+
+def _find(tx: Connection, order: Order) -> dict[DeliveryKey, tuple[Priority, datetime]]:
     """Lock and return deliveries, with their priority and when they are due."""
     rows = tx.execute(
         select(deliveries.c.message_id, deliveries.c.part, deliveries.c.priority, deliveries.c.due_at)
-        .where(standing, *selection.conditions())
+        .where(order.standing, *order.selection.conditions())
         .limit(AT_MOST)
         .with_for_update(of=deliveries, skip_locked=True)
     )

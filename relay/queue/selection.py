@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import Column, ColumnElement, func, or_, select
 
-from relay.db.tables import deliveries, messages
+from relay.db.tables import deliveries, messages, recipients
+from relay.mail.address import fold_domain
 from relay.mail.priority import Priority
 from relay.queue.conditions import IN_STATE
 from relay.queue.states import DeliveryState
@@ -15,7 +17,11 @@ from relay.queue.states import DeliveryState
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Deliveries that fit all that is named; nothing named means all of them."""
+    """Deliveries that fit all that is named; nothing named means all of them.
+
+    `sender` and `recipient` are an address or a whole domain, in either case; `accepted_before`
+    is for what lies here for long already.
+    """
 
     message_ids: tuple[str, ...] | None = None
     part: int | None = None
@@ -23,9 +29,13 @@ class Selection:
     route_id: str | None = None
     priority: Priority | None = None
     state: DeliveryState | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    tag: str | None = None
+    accepted_before: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The same as conditions of a query on deliveries."""
+        """The same as conditions of a query on deliveries.  Raises BadAddress for what is no domain."""
         named: list[ColumnElement[Any]] = []
         if self.message_ids is not None:
             named.append(deliveries.c.message_id.in_(self.message_ids))
@@ -37,9 +47,37 @@ class Selection:
             named.append(deliveries.c.priority == int(self.priority))
         if self.state is not None:
             named.append(IN_STATE[self.state])
-        if self.user_id is not None:
-            sent = select(messages.c.id).where(
-                messages.c.id == deliveries.c.message_id, messages.c.user_id == self.user_id
+        if self.recipient is not None:
+            to = select(recipients.c.number).where(
+                recipients.c.message_id == deliveries.c.message_id,
+                recipients.c.part == deliveries.c.part,
+                _is_of(recipients.c.address, self.recipient),
             )
+            named.append(to.correlate(deliveries).exists())
+        if facts := self._of_message():
+            sent = select(messages.c.id).where(messages.c.id == deliveries.c.message_id, *facts)
             named.append(sent.correlate(deliveries).exists())  # whatever else the query looks at
         return named
+
+    def _of_message(self) -> list[ColumnElement[bool]]:
+        named: list[ColumnElement[bool]] = []
+        if self.user_id is not None:
+            named.append(messages.c.user_id == self.user_id)
+        if self.sender is not None:
+            named.append(_is_of(messages.c.sender, self.sender))
+        if self.tag is not None:
+            named.append(messages.c.tag == self.tag)
+        if self.accepted_before is not None:
+            named.append(messages.c.accepted_at < self.accepted_before)
+        return named
+
+
+def _is_of(column: Column[str], wanted: str) -> ColumnElement[bool]:
+    """Whether an address is *wanted*, or of that domain, in whichever form that was written."""
+    local, at, domain = wanted.rpartition("@")
+    spellings = {domain.lower(), fold_domain(domain)}
+    if at and local:
+        return func.lower(column).in_([f"{local.lower()}@{spelled}" for spelled in spellings])
+    return or_(
+        *(func.lower(column).endswith(f"@{spelled}", autoescape=True) for spelled in sorted(spellings))
+    )

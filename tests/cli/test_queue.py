@@ -85,7 +85,6 @@ def test_mail_is_held_released_retried_and_cancelled_by_its_id(run: Run, take: T
 
 def test_all_of_it_is_moved_however_much_it_is(run: Run, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "AT_MOST", 2)
-    monkeypatch.setattr("relay.cli.selecting.AT_MOST", 2)
     for _ in range(5):
         take()
     assert run("queue", "hold", "--all", "--json").document == {"deliveries": 5}
@@ -108,6 +107,73 @@ def test_nothing_to_do_is_said_and_is_no_success(run: Run, take: Take) -> None:
     answer = run("queue", "retry", message)
     assert (answer.code, answer.out) == (1, 'Nothing of that waits for a retry; see "relay queue list".\n')
     assert run("queue", "release", "--all").code == 1
+
+
+def test_how_much_it_would_be_is_said_before_anything_is_done(run: Run, take: Take) -> None:
+    take()
+    take(due_at=LATER)
+    take(hold_reason="look at it")
+    assert run("queue", "hold", "--all", "--dry-run").out == "It would be 2 deliveries: 1 due, 1 waiting.\n"
+    answer = run("queue", "cancel", "--all")
+    assert answer.code == 2
+    assert "3 deliveries: 1 held, 1 due, 1 waiting" in answer.err
+    assert sorted(states(run).values()) == ["held", "queued", "waiting"]
+
+
+def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:
+    young = take(tag="invoices")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    old = take(at=yesterday, envelope=make_envelope("Zoe@Example.ORG", ["bob@xn--bcher-kva.example"]))
+
+    def named(*narrowed: str) -> list[str]:
+        return [line["message_id"] for line in run("queue", "list", *narrowed, "--json").document]
+
+    assert named("--older-than", "2h") == [old]
+    assert named("--sender", "example.org") == named("--sender", "zoe@example.org") == [old]
+    assert named("--sender", "ple.org") == named("--sender", "eve@example.org") == []
+    assert named("--recipient", "bücher.example") == [old]
+    assert named("--recipient", "example.net") == named("--tag", "invoices") == [young]
+    assert named("--route", "default", "--upstream", "sandbox") == [old, young]
+    assert run("queue", "list", "--older-than", "long").code == 2
+    assert run("queue", "list", "--sender", "a b.c\u2260").code == 2
+    assert "There is no route" in run("queue", "list", "--route", "nowhere").err
+
+
+def test_mail_gets_another_priority_and_the_place_that_goes_with_it(run: Run, take: Take) -> None:
+    first, second = take(), take()
+    assert run("queue", "prioritise", second, "--to", "1").out == "1 delivery now of priority 1.\n"
+    assert run("queue", "prioritise", second, "--to", "1").code == 1
+    assert {line["message_id"]: line["priority"] for line in run("queue", "list", "--json").document} == {
+        first: 3,
+        second: 1,
+    }
+
+
+def test_mail_takes_another_way(run: Run, engine: Engine, take: Take) -> None:
+    message = take()
+    run("upstream", "add", "other", "--kind", "sandbox")
+    assert "No route leads to" in run("queue", "reroute", message, "--to-upstream", "other").err
+    run("user", "add", "ann", "--upstream", "other")
+    answer = run("queue", "reroute", message, "--to-upstream", "other")
+    assert answer.out == '1 delivery will take the route "user:ann".\n'
+    assert run("queue", "list", "--upstream", "other", "--json").document[0]["message_id"] == message
+    assert run("queue", "reroute", message, "--to-route", "default").code == 0
+    assert run("queue", "reroute", message, "--to-route", "default").code == 1
+    assert run("queue", "reroute", message).code == 2
+
+
+def test_mail_is_given_up_and_its_senders_hear_why(run: Run, engine: Engine, take: Take) -> None:
+    message = take(envelope=make_envelope(recipients=("bob@example.net", "cid@example.net")))
+    assert run("queue", "fail", message, "--reason", "The campaign was called off").code == 2
+    answer = run("queue", "fail", message, "--reason", "The campaign was called off", "--yes")
+    assert answer.out == "1 delivery failed; the senders get a report.\n"
+    document = run("message", "show", message, "--json").document
+    assert [one["state"] for one in document["recipients"]] == ["failed", "failed"]
+    assert document["recipients"][0]["reply"] == "554 5.0.0 The campaign was called off"
+    (report,) = run("queue", "list", "--json").document
+    assert (report["sender"], report["first_recipient"]) == ("", "ann@example.com")
+    told = run("message", "show", report["message_id"], "--raw").out
+    assert "The campaign was called off" in told
 
 
 @pytest.mark.parametrize("verb", ["retry", "hold", "release", "cancel"])

@@ -1,22 +1,29 @@
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
 from relay.db.tables import contents, deliveries, recipients
 from relay.mail.priority import Priority
+from relay.queue.browse import queue_page
 from relay.queue.control import (
     Cancel,
     Hold,
+    Prioritise,
     ReleaseHeld,
+    Reroute,
     RetryNow,
+    affected,
     cancel,
     hold,
+    prioritise,
     release_held,
+    reroute,
     retry_now,
 )
-from relay.queue.items import Acceptance
+from relay.queue.items import Acceptance, Claimed
+from relay.queue.janitor import promote
 from relay.queue.selection import Selection
 from relay.queue.settle import settle
 from relay.queue.states import DeliveryState, RecipientState
@@ -83,11 +90,59 @@ def test_what_one_part_still_needs_is_not_thrown_away_with_another(engine: Engin
     assert count(engine, contents) == 0
 
 
+def test_what_is_prioritised_takes_the_place_of_its_new_level(engine: Engine) -> None:
+    first, second = make_acceptance(priority=Priority.LOW), waiting(priority=Priority.VERY_LOW)
+    third = make_acceptance(priority=Priority.NORMAL)
+    keep(engine, first, second, third)
+    order = Prioritise(Selection(message_ids=(first.id, second.id)), Priority.HIGH, Settings())
+    with engine.connect() as tx:
+        assert affected(tx, order) == {DeliveryState.QUEUED: 1, DeliveryState.WAITING: 1}
+    assert run(engine, prioritise, order) == [2]
+    assert run(engine, prioritise, order) == [0]
+    assert [one.key.message_id for one in claim(engine)] == [first.id, third.id]
+    (later,) = claim_after(engine, NOON + HOUR)
+    assert (later.priority, later.rank_at) == (Priority.HIGH, NOON + HOUR - Settings().head_start_high)
+
+
+def claim_after(engine: Engine, now: datetime) -> list[Claimed]:
+    run(engine, promote, now)
+    return claim(engine, at=now)
+
+
+def test_what_is_rerouted_is_found_on_its_new_way_and_only_there(engine: Engine) -> None:
+    keep(engine, make_acceptance(route_id="east"), make_acceptance(route_id="west"))
+    assert run(engine, reroute, Reroute(EVERYTHING, "west")) == [1]
+    assert claim(engine, route_id="east") == []
+    assert len(claim(engine, route_id="west")) == 2
+
+
+def test_a_selection_knows_mail_by_its_parties_its_tag_and_its_age(engine: Engine) -> None:
+    many = make_envelope("ann@Example.COM", ["bob@example.net", "cid@b.example"])
+    first = make_acceptance(envelope=many, per_part=1, tag="news")
+    second = make_acceptance(envelope=make_envelope("ann@other.example.com"), at=NOON - HOUR)
+    keep(engine, first, second)
+
+    def found(**named: object) -> set[tuple[str, int]]:
+        with engine.connect() as tx:
+            lines = queue_page(tx, selection=Selection(**named)).lines  # type: ignore[arg-type]
+        return {(line.key.message_id, line.key.part) for line in lines}
+
+    of_first, of_second = {(first.id, 1), (first.id, 2)}, {(second.id, 1)}
+    assert found(sender="example.com") == found(sender="ANN@example.com") == found(tag="news") == of_first
+    assert found(sender="eve@example.com") == set()
+    assert found(recipient="example.net") == {(first.id, 1)} | of_second
+    assert found(recipient="cid@b.example") == found(recipient="b.example") == {(first.id, 2)}
+    assert found(recipient="%") == set()
+    assert found(accepted_before=NOON) == of_second
+
+
 ORDERS: list[Callable[[Engine], list[int]]] = [
     lambda engine: run(engine, retry_now, RetryNow(EVERYTHING, NOON, Settings())),
     lambda engine: run(engine, hold, Hold(EVERYTHING, "look at it")),
     lambda engine: run(engine, release_held, ReleaseHeld(EVERYTHING, NOON)),
     lambda engine: run(engine, cancel, Cancel(EVERYTHING, NOON, "cancelled by an operator")),
+    lambda engine: run(engine, reroute, Reroute(EVERYTHING, "elsewhere")),
+    lambda engine: run(engine, prioritise, Prioritise(EVERYTHING, Priority.VERY_HIGH, Settings())),
 ]
 
 

@@ -1,0 +1,77 @@
+"""Giving mail up on an operator's word: it ends as failed, and its sender gets the report that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from relay.db.tables import deliveries
+from relay.delivery.reports import reports_of
+from relay.delivery.rules import Rules
+from relay.mail.disposition import Disposition, Outcome
+from relay.mail.reply import Reply
+from relay.notify.report import Action, Fate
+from relay.queue.conditions import IS_RESTING
+from relay.queue.content import read_content
+from relay.queue.items import AttemptRecord, Claimed, Lease, Settlement
+from relay.queue.leasing import LEASABLE, lease_rows
+from relay.queue.selection import Selection
+from relay.queue.settle import settle
+
+AT_MOST = 50
+"""How many deliveries one call gives up, since a report quotes the letter; call again until it is fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailNow:
+    """End deliveries as failed; `reason` is told to their senders, in the report that *rules* make."""
+
+    selection: Selection
+    now: datetime
+    reason: str
+    rules: Rules
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """See `relay.queue.control.Order`."""
+        return IS_RESTING
+
+
+def fail_now(tx: Connection, items: Sequence[FailNow]) -> list[int]:
+    """Fail deliveries, with a report for each; return how many, for each order."""
+    return [_fail_now(tx, item) for item in items]
+
+
+def _fail_now(tx: Connection, item: FailNow) -> int:
+    found = tx.execute(
+        select(*LEASABLE)
+        .where(item.standing, *item.selection.conditions())
+        .limit(AT_MOST)
+        .with_for_update(of=deliveries, skip_locked=True)
+    ).all()
+    # Leased only within this transaction: nobody ever sees it, and there is nothing to run out.
+    lease = Lease("an operator", item.now + timedelta(minutes=1))
+    for claimed in lease_rows(tx, found, lease):
+        settle(tx, [_settlement(item, claimed, _content_of(tx, claimed))])
+    return len(found)
+
+
+def _content_of(tx: Connection, claimed: Claimed) -> bytes:
+    if claimed.content is not None:
+        return claimed.content
+    return read_content(tx, claimed.key.message_id) or b""
+
+
+def _settlement(item: FailNow, claimed: Claimed, content: bytes) -> Settlement:
+    reply = Reply(554, "0.0", item.reason)
+    recipients = claimed.envelope.recipients
+    fates = [Fate(recipient, reply) for recipient in recipients]
+    return Settlement(
+        claimed=claimed,
+        record=AttemptRecord(upstream=None, started_at=item.now, finished_at=item.now, reply=reply),
+        outcomes=tuple(Outcome(recipient.number, Disposition.FAILED, reply) for recipient in recipients),
+        bounces=reports_of(claimed, content, {Action.FAILED: fates}, item.now, item.rules),
+    )
