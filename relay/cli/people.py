@@ -133,8 +133,8 @@ def _persons(desk: Desk, accounts: Sequence[Account]) -> list[Person]:
 
 
 def _own(table: RoutingTable, user_id: str) -> str | None:
-    route = table.route_of(user_id)
-    if route is None or route.user_id is None:
+    route = table.own_route_of(user_id)
+    if route is None:
         return None
     return table.upstreams[route.upstream_ids[0]].name
 

@@ -57,7 +57,14 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
         return lease if is_due and office.handover.reserve(route_id, len(content)) else None
 
     parts = divide(
-        plan(office.routing.value, envelope, user.id),
+        plan(
+            office.routing.value,
+            envelope,
+            user.id,
+            tag=facts.tag,
+            priority=priority,
+            octets=len(content),
+        ),
         at_most=settings.recipients_per_delivery,
         due_at=due_at,
         rank_at=rank_at(due_at, priority, settings),

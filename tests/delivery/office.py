@@ -26,7 +26,7 @@ from relay.queue.claim import LEASE
 from relay.queue.handover import HandOver
 from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin, Part
 from relay.queue.rank import rank_at
-from relay.routing.routes import Route, RoutingTable
+from relay.routing.routes import Leg, Route, RoutingTable
 from relay.routing.upstreams import Upstream
 from relay.settings import Settings
 from tests.delivery.makers import LETTER, envelope_to
@@ -37,7 +37,7 @@ PATIENCE = 20
 
 def table_of(*upstreams: Upstream) -> RoutingTable:
     """One default route "R1" over these upstreams, in this order."""
-    route = Route("R1", "default", None, tuple(upstream.id for upstream in upstreams))
+    route = Route("R1", "default", None, tuple(Leg(u.id, rank) for rank, u in enumerate(upstreams, 1)))
     return RoutingTable({upstream.id: upstream for upstream in upstreams}, (route,), route)
 
 

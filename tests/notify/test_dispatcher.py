@@ -16,13 +16,13 @@ from relay.notify.dispatcher import LOOK_EVERY, Dispatcher
 from relay.notify.mismatch import KIND
 from relay.queue.items import Notice
 from relay.queue.notices import note
-from relay.routing.routes import Route, RoutingTable
+from relay.routing.routes import Leg, Route, RoutingTable
 from relay.settings import Settings
 from tests.kit.clock import NOON, HandClock
 from tests.kit.makers import new_id
 
-DEFAULT = Route("01ROUTE", "default", None, ("01UPSTREAM",))
-OWN = Route("01OWN", "ann's", "01USER", ("01UPSTREAM",))
+DEFAULT = Route("01ROUTE", "default", None, (Leg("01UPSTREAM"),))
+OWN = Route("01OWN", "ann's", "01USER", (Leg("01UPSTREAM"),))
 FACTS = {
     "user": "ann",
     "sender": "boss@bank.example",

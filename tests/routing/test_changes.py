@@ -191,14 +191,12 @@ def test_what_waits_for_a_route_that_is_taken_away_goes_by_the_default_route(
     add("first")
     second, ann = add("second"), make_user("ann")
     write_with(engine, set_own_upstream, OwnUpstream(author, ann, "ann", second.id))
-    own = read_with(engine, routes.load, sealer).route_of(ann)
+    own = read_with(engine, routes.load, sealer).own_route_of(ann)
     assert own is not None
     waiting = queue(own.id, state)
     write_with(engine, set_own_upstream, OwnUpstream(author, ann, "ann", None))
     assert route_of(engine, waiting) == default_id(engine, sealer)
-    assert (
-        read_with(engine, routes.load, sealer).route_of(ann) == read_with(engine, routes.load, sealer).default
-    )
+    assert read_with(engine, routes.load, sealer).own_route_of(ann) is None
 
 
 def test_orphans_are_found_and_adopted_however_they_came_about(
@@ -223,7 +221,7 @@ def test_an_own_upstream_can_be_changed_for_another_and_taken_away_twice(
     for upstream in (first, second):
         write_with(engine, set_own_upstream, OwnUpstream(author, ann, "ann", upstream.id))
     now = read_with(engine, routes.load, sealer)
-    own = now.route_of(ann)
+    own = now.own_route_of(ann)
     assert own is not None
     assert now.upstreams_of(own) == (second,)
     for _ in range(2):

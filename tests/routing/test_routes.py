@@ -58,13 +58,13 @@ def test_a_user_with_an_upstream_of_its_own_goes_there_and_nobody_else(
     second, ann = add("second"), make_user("ann")
     write_with(engine, set_own_upstream, OwnUpstream(author, ann, "ann", second.id))
     now = table(engine, sealer)
-    own = now.route_of(ann)
+    own = now.own_route_of(ann)
     assert own is not None
     assert own.name == "user:ann"
     assert now.upstreams_of(own) == (second,)
     assert plan(now, TO_THREE, ann).keys() == {own.id}
-    assert now.route_of("somebody else") == now.default
-    assert now.route_of(None) == now.default
+    assert now.default is not None
+    assert plan(now, TO_THREE, "somebody else").keys() == plan(now, TO_THREE, None).keys() == {now.default.id}
 
 
 def test_an_upstream_that_is_switched_off_is_not_sent_to_but_mail_still_has_its_route(
