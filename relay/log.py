@@ -308,6 +308,16 @@ def lease_lost(*, delivery: str) -> None:
 
 
 def notice_told(*, notice: str, kind: str, to: str) -> None:
+def token_refreshed(*, upstream: str, until: datetime) -> None:
+    """There is a new token to log in to an upstream with, good until then."""
+    _emit("token_refreshed", upstream=upstream, until=until.isoformat())
+
+
+def token_refused(*, upstream: str, why: str) -> None:
+    """No token to log in to an upstream with could be got."""
+    _writer.write("warning", "token_refused", {"upstream": upstream, "why": why})
+
+
     """Somebody was told something."""
     _emit("notice_told", notice=notice, kind=kind, to=to)
 

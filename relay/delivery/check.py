@@ -9,12 +9,14 @@ from functools import partial
 
 from cryptography import x509
 
+from relay.clock import SystemClock
 from relay.delivery.classify import Scope, Step, Trouble
 from relay.delivery.hints import hint_for
+from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.transports.parameters import mail_command, rcpt_command
 from relay.delivery.transports.pipeline import Pipeline
-from relay.delivery.transports.smtp import Smtp
-from relay.mail.address import Address, BadAddress
+from relay.delivery.transports.smtp import Opening, Smtp
+from relay.mail.address import Address
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.lines import dot_stuffed
 from relay.mail.priority import Priority
@@ -46,7 +48,12 @@ class Report:
 
 
 async def check_upstream(
-    upstream: Upstream, *, hostname: str, address: Address | None = None, letter: bytes | None = None
+    upstream: Upstream,
+    *,
+    hostname: str,
+    address: Address | None = None,
+    letter: bytes | None = None,
+    tokens: TokenSource | None = None,
 ) -> Report:
     """Walk all steps to *upstream*; never raises for what is found there.
 
@@ -55,15 +62,18 @@ async def check_upstream(
     """
     if upstream.kind is not Kind.SMTP:
         return Report((), "Mail is kept here; there is nothing to connect to.")
-    return await _Walk(upstream, hostname, address or _own_address(upstream), letter).to_the_end()
+    opening = Smtp(upstream, hostname, tokens or OwnTokens(SystemClock())).opening()
+    return await _Walk(upstream, opening, address or upstream.own_address, letter).to_the_end()
 
 
 class _Walk:
     """One way to one upstream, and what was found on it."""
 
-    def __init__(self, upstream: Upstream, hostname: str, whom: Address | None, letter: bytes | None) -> None:
+    def __init__(
+        self, upstream: Upstream, opening: Opening, whom: Address | None, letter: bytes | None
+    ) -> None:
         self._upstream = upstream
-        self._opening = Smtp(upstream, hostname).opening()
+        self._opening = opening
         self._whom = whom
         self._letter = letter
         self._findings: list[Finding] = []
@@ -158,13 +168,3 @@ def certificate_facts(der: bytes) -> str:
         f"certificate for {', '.join(names[:5])}{' …' if len(names) > 5 else ''}, "
         f"by {certificate.issuer.rfc4514_string() or 'nobody in particular'}, until {until:%Y-%m-%d}"
     )
-
-
-def _own_address(upstream: Upstream) -> Address | None:
-    """The address of the account itself, as far as it is known."""
-    if upstream.sender_address is not None:
-        return upstream.sender_address
-    try:
-        return Address.parse(upstream.username or "")
-    except BadAddress:
-        return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import IntEnum, StrEnum
 
 import aiosmtplib
@@ -44,10 +45,14 @@ class Step(StrEnum):
 
 
 class Trouble(Exception):
-    """The conversation cannot go on; *reply* is what it means to the recipients it was about."""
+    """The conversation cannot go on; *reply* is what it means to the recipients it was about.
 
-    def __init__(self, reply: Reply, scope: Scope, step: Step) -> None:
+    *pause* is how long the upstream asked to be left alone for, if it did.
+    """
+
+    def __init__(self, reply: Reply, scope: Scope, step: Step, pause: timedelta | None = None) -> None:
         super().__init__(f"{step}: {reply}")
+        self.pause = pause
         self.reply = reply
         self.scope = scope
         self.step = step
@@ -123,6 +128,12 @@ _OPENING: Mapping[Step, str] = {
     Step.CONNECT: "Cannot connect",
     Step.BANNER: "The upstream does not greet us",
     Step.EHLO: "The upstream refuses our EHLO",
+def no_token(why: str) -> Trouble:
+    """There is nothing to log in with: that is the upstream's trouble, and ours to mend."""
+    text = f"No token to log in with: {why}"
+    return Trouble(Reply(451, _LOGIN_FAILED, text), Scope.UPSTREAM, Step.AUTH)
+
+
     Step.TLS: "TLS cannot be set up",
     Step.AUTH: "The upstream does not accept our login",
 }

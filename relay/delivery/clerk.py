@@ -17,6 +17,7 @@ from relay.db.database import Database
 from relay.delivery.attempt import announce_followers, bare_settlement_of, settlement_of, tell
 from relay.delivery.hands import Hands, Held
 from relay.delivery.ledger import DATABASE_AWAY, Ledger
+from relay.delivery.oauth.tokens import TokenSource
 from relay.delivery.rules import Rules
 from relay.delivery.tried import Try
 from relay.queue.claim import Release, release
@@ -47,10 +48,12 @@ class Clerk:
         hands: Hands,
         rules: Callable[[], Rules],
         on_more: Callable[[], None],
+        tokens: TokenSource,
     ) -> None:
         self.clock = clock
         self.hands = hands
         self.rules = rules
+        self.tokens = tokens
         self.ledger = Ledger(db, clock, on_settled=self._settled, on_free=on_more)
         self._db = db
         self._on_more = on_more

@@ -41,7 +41,7 @@ class Lane:
         self, upstream: Upstream, clerk: Clerk, *, share: Callable[[], int], on_room: Callable[[], None]
     ) -> None:
         self.upstream = upstream
-        self.transport: Transport = TRANSPORTS[upstream.kind](upstream, clerk.rules().hostname)
+        self.transport: Transport = TRANSPORTS[upstream.kind](upstream, clerk.rules().hostname, clerk.tokens)
         self.standing = Standing(clerk.rules().rng)
         self.has_more = False  # the table has more for us than we took
         self._clerk = clerk
@@ -218,7 +218,7 @@ class Lane:
         if upstream == self.upstream:
             return
         self.upstream = upstream
-        self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname)
+        self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname, self._clerk.tokens)
         self.standing = Standing(self._clerk.rules().rng)  # perhaps that was what was wrong
         self._narrow = None
         self.stir()

@@ -21,6 +21,7 @@ from relay.delivery.clerk import Clerk
 from relay.delivery.expiry import settlement_of_expired
 from relay.delivery.hands import Hands, Held
 from relay.delivery.lane import Lane
+from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.roads import Roads
 from relay.delivery.rules import Rules
 from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, renew, take_back
@@ -57,6 +58,7 @@ class Worker:
         rng: Random,
         hostname: str,
         processes: Current[int] | None = None,
+        tokens: TokenSource | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -69,6 +71,7 @@ class Worker:
             hands=self._hands,
             rules=lambda: Rules(settings.value, routing.value, hostname, new_id, rng),
             on_more=self._go_on,
+            tokens=tokens or OwnTokens(clock),
         )
         self._roads = Roads(
             routing,

@@ -201,3 +201,19 @@ do: nobody got in. Should your password be short or used elsewhere, too, ask for
 ATTACKED_TO_OPERATOR = """\
 "relay logins list --user {user}" shows from where. If it is a program with an old password, set it right;
 if not, nobody got in."""
+
+CONSENT_ENDED_SUBJECT = "The upstream {upstream} no longer lets the relay log in"
+
+CONSENT_ENDED = """\
+This is the mail server {hostname}.
+
+The relay got no new token to log in to the upstream "{upstream}" with: {why}.
+
+    When: {when}
+
+Its mail waits meanwhile, or goes by another upstream of its route. If consent has ended or was taken back,
+give it anew with "relay upstream authorize {upstream}"; if a client's secret or a key has ended, enter the
+new one with "relay upstream edit {upstream} --password-stdin".
+
+You will hear of this once a day as long as it goes on.
+"""

@@ -21,6 +21,7 @@ from relay.db.database import Database
 from relay.db.engine import open_engine
 from relay.db.scribe import Scribe, hire
 from relay.delivery.worker import Worker
+from relay.delivery.oauth.tokens import Tokens
 from relay.ids import id_source
 from relay.notify.dispatcher import Dispatcher
 from relay.queue.handover import HandOver
@@ -111,6 +112,7 @@ async def build(post: Post, clock: Clock) -> House:
         hostname=config.hostname,
         processes=processes,
     )
+        tokens=Tokens(db, clock, sealer=sealer, owner=post.owner, new_id=new_id),
     dispatcher = Dispatcher(
         db, clock, settings=in_force, routing=routing, hostname=config.hostname, new_id=new_id
     )

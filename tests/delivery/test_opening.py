@@ -10,7 +10,9 @@ import pytest
 import trustme
 from cryptography.fernet import Fernet
 
+from relay.clock import SystemClock
 from relay.delivery.classify import Scope, Step, Trouble
+from relay.delivery.oauth.tokens import OwnTokens
 from relay.delivery.transports.pipeline import Pipeline
 from relay.delivery.transports.smtp import Smtp
 from relay.mail.priority import Priority
@@ -34,7 +36,9 @@ def pem(authority: trustme.CA) -> str:
 
 
 async def connect(upstream: FakeUpstream, **facts: Any) -> Pipeline:
-    return await Smtp(upstream_at(upstream.port, **facts), "relay.example").connect()
+    return await Smtp(
+        upstream_at(upstream.port, **facts), "relay.example", OwnTokens(SystemClock())
+    ).connect()
 
 
 async def trouble(upstream: FakeUpstream, **facts: Any) -> Trouble:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.clock import SystemClock
 from relay.delivery.classify import Scope
+from relay.delivery.oauth.tokens import OwnTokens
 from relay.delivery.transports.base import Answers
 from relay.delivery.transports.pipeline import Pipeline
 from relay.delivery.transports.smtp import Smtp
@@ -32,7 +34,9 @@ async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[FakeUpstream
 @asynccontextmanager
 async def connected(upstream: FakeUpstream, seconds: float = 2) -> AsyncIterator[Pipeline]:
     connection = await Smtp(
-        upstream_at(upstream.port, timeout=timedelta(seconds=seconds)), "relay.example"
+        upstream_at(upstream.port, timeout=timedelta(seconds=seconds)),
+        "relay.example",
+        OwnTokens(SystemClock()),
     ).connect()
     connection._dot_seconds = seconds
     yield connection

@@ -99,6 +99,7 @@ class FakeUpstream:
         self.offers = list(offers)
         self.tls, self.implicit_tls = tls, implicit_tls
         self.split = split  # answers are sent in pieces of so many octets
+        self.good_tokens: set[str] = set()  # that XOAUTH2 and OAUTHBEARER take
         self.rules: list[Rule] = []
         self.transactions: list[Transaction] = []  # all whose message came to its end
         self.commands: list[str] = []  # of all connections
@@ -258,8 +259,24 @@ class _Conversation:
             self.is_secure = True
 
     async def do_auth(self, line: str) -> None:
+        if line.split(" ")[1].upper() in {"XOAUTH2", "OAUTHBEARER"}:
+            await self.hear_token(line)
+            return
         if await self.answer("AUTH", line) == 235:
             self.login = base64.b64decode(line.split(" ")[2]).decode()
+
+    async def hear_token(self, line: str) -> None:
+        """Take a token that is good; tell why another one is not, and refuse it once that was heard."""
+        words = base64.b64decode(line.split(" ")[2]).decode()
+        token = words.partition("auth=Bearer ")[2].partition("\x01")[0]
+        if token in self.upstream.good_tokens:
+            self.login = words
+            await self.answer("AUTH", line)
+            return
+        reason = base64.b64encode(b'{"status":"400","schemes":"Bearer","scope":"https://mail.example/"}')
+        self.unsent += b"334 " + reason + b"\r\n"
+        await self.line()
+        self.unsent += b"535 5.7.8 Username and password not accepted\r\n"
 
     async def do_mail(self, line: str) -> None:
         if self.transaction is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.delivery.classify import Trouble
+from relay.delivery.oauth.tokens import TokenSource
 from relay.delivery.transports.parameters import Offers
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
@@ -54,7 +55,7 @@ class Connection(Protocol):
 class Transport(Protocol):
     """How to reach one upstream; kept as long as the upstream's settings stay the same."""
 
-    def __init__(self, upstream: Upstream, hostname: str) -> None: ...
+    def __init__(self, upstream: Upstream, hostname: str, tokens: TokenSource) -> None: ...
 
     async def connect(self) -> Connection:
         """Open a connection that is ready for its first message.  Raises Trouble."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from relay.delivery.oauth.tokens import TokenSource
 from relay.delivery.transports.base import Answers
 from relay.delivery.transports.parameters import Offers
 from relay.mail.envelope import Envelope
@@ -23,7 +24,7 @@ class Sandbox:
     is_usable = True
     offers = Offers()
 
-    def __init__(self, upstream: Upstream, hostname: str) -> None:
+    def __init__(self, upstream: Upstream, hostname: str, tokens: TokenSource) -> None:
         """It needs nothing of what any other kind is told."""
 
     async def connect(self) -> Sandbox:

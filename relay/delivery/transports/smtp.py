@@ -15,6 +15,8 @@ from typing import Any, cast
 import aiosmtplib
 
 from relay.delivery.classify import Step, cannot_open, not_understood
+from relay.delivery.oauth.tokens import TokenSource
+from relay.delivery.transports.bearer import log_in_with_token
 from relay.delivery.transports.dialogue import Dialogue
 from relay.delivery.transports.parameters import Offers
 from relay.delivery.transports.pipeline import Pipeline
@@ -25,9 +27,10 @@ from relay.routing.upstreams import Tls, Upstream
 class Smtp:
     """How to reach one SMTP upstream."""
 
-    def __init__(self, upstream: Upstream, hostname: str) -> None:
+    def __init__(self, upstream: Upstream, hostname: str, tokens: TokenSource) -> None:
         self.upstream = upstream
         self._hostname = hostname
+        self._tokens = tokens
         self._context: ssl.SSLContext | None = None
 
     async def connect(self) -> Pipeline:
@@ -39,7 +42,7 @@ class Smtp:
 
     def opening(self) -> Opening:
         """A connection that is yet to be opened, for whoever wants to look at each step."""
-        return Opening(self.upstream, self._hostname, self._trust)
+        return Opening(self.upstream, self._hostname, self._trust, self._tokens)
 
     async def _trust(self) -> ssl.SSLContext:
         # Made once: it costs more than a handshake.
@@ -59,12 +62,17 @@ class Opening:
     """A connection on its way to be usable; its `steps` are to be taken in their order."""
 
     def __init__(
-        self, upstream: Upstream, hostname: str, trust: Callable[[], Awaitable[ssl.SSLContext]]
+        self,
+        upstream: Upstream,
+        hostname: str,
+        trust: Callable[[], Awaitable[ssl.SSLContext]],
+        tokens: TokenSource,
     ) -> None:
         self.steps = _BEFORE_MAIL[upstream.tls] + ((Step.AUTH,) if upstream.username else ())
         self._upstream = upstream
         self._hostname = hostname
         self._trust = trust
+        self._tokens = tokens
         self._addresses: list[tuple[int, Any]] = []
         self._socket: socket.socket | None = None
         self._client: aiosmtplib.SMTP | None = None
@@ -213,6 +221,8 @@ class Opening:
         return " ".join(word.upper() for word in self.client.esmtp_extensions) or "no extensions"
 
     async def _log_in(self) -> str:
+        if self._upstream.options.oauth is not None:
+            return await log_in_with_token(self.client, self._upstream, self._tokens)
         username, password = self._upstream.username or "", self._upstream.password
         offered = self.client.server_auth_methods
         way = next((way for way in _LOGINS if way in offered), None)
