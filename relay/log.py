@@ -302,12 +302,6 @@ def leases_taken_back(*, deliveries: int, why: str) -> None:
     _emit("leases_taken_back", deliveries=deliveries, why=why)
 
 
-def lease_lost(*, delivery: str) -> None:
-    """An attempt ended after its lease had run out: somebody else may have delivered it, too."""
-    _writer.write("warning", "lease_lost", {"delivery": delivery})
-
-
-def notice_told(*, notice: str, kind: str, to: str) -> None:
 def token_refreshed(*, upstream: str, until: datetime) -> None:
     """There is a new token to log in to an upstream with, good until then."""
     _emit("token_refreshed", upstream=upstream, until=until.isoformat())
@@ -318,6 +312,12 @@ def token_refused(*, upstream: str, why: str) -> None:
     _writer.write("warning", "token_refused", {"upstream": upstream, "why": why})
 
 
+def lease_lost(*, delivery: str) -> None:
+    """An attempt ended after its lease had run out: somebody else may have delivered it, too."""
+    _writer.write("warning", "lease_lost", {"delivery": delivery})
+
+
+def notice_told(*, notice: str, kind: str, to: str) -> None:
     """Somebody was told something."""
     _emit("notice_told", notice=notice, kind=kind, to=to)
 

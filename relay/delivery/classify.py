@@ -123,17 +123,17 @@ def is_enough_for_now(reply: Reply) -> bool:
     return reply.code == 452 and reply.enhanced in {"", "5.3"}
 
 
-_OPENING: Mapping[Step, str] = {
-    Step.DNS: "The host name cannot be resolved",
-    Step.CONNECT: "Cannot connect",
-    Step.BANNER: "The upstream does not greet us",
-    Step.EHLO: "The upstream refuses our EHLO",
 def no_token(why: str) -> Trouble:
     """There is nothing to log in with: that is the upstream's trouble, and ours to mend."""
     text = f"No token to log in with: {why}"
     return Trouble(Reply(451, _LOGIN_FAILED, text), Scope.UPSTREAM, Step.AUTH)
 
 
+_OPENING: Mapping[Step, str] = {
+    Step.DNS: "The host name cannot be resolved",
+    Step.CONNECT: "Cannot connect",
+    Step.BANNER: "The upstream does not greet us",
+    Step.EHLO: "The upstream refuses our EHLO",
     Step.TLS: "TLS cannot be set up",
     Step.AUTH: "The upstream does not accept our login",
 }

@@ -22,6 +22,7 @@ from relay.db.engine import open_engine
 from relay.db.scribe import Scribe, hire
 from relay.delivery.worker import Worker
 from relay.delivery.oauth.tokens import Tokens
+from relay.delivery.worker import Worker
 from relay.ids import id_source
 from relay.notify.dispatcher import Dispatcher
 from relay.queue.handover import HandOver
@@ -111,8 +112,8 @@ async def build(post: Post, clock: Clock) -> House:
         rng=Random(),  # noqa: S311  spreads retries; nobody gains by guessing it
         hostname=config.hostname,
         processes=processes,
-    )
         tokens=Tokens(db, clock, sealer=sealer, owner=post.owner, new_id=new_id),
+    )
     dispatcher = Dispatcher(
         db, clock, settings=in_force, routing=routing, hostname=config.hostname, new_id=new_id
     )
