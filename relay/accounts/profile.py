@@ -61,6 +61,14 @@ def checked(profile: Profile) -> Profile:
 
     Raises BadAccount if it contradicts itself, and policy's BadPattern.
     """
+def is_same_name(one: str, other: str) -> bool:
+    """Whether both are names of the same user."""
+    try:
+        return fold_name(one) == fold_name(other)
+    except BadAccount:
+        return False
+
+
     profile = replace(profile, patterns=parse_patterns(profile.patterns))
     highest = profile.highest_priority
     if highest is not None and profile.default_priority < highest:

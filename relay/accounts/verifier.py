@@ -124,6 +124,17 @@ class Verifier:
             opened = await self._open(digest, name, password)
         return Verdict(None, opened) if isinstance(opened, str) else opened.verdict_for(peer)
 
+    async def known(self, name: str) -> Verdict:
+        """Decide about a user for whom somebody else vouches.  Raises what the database raises."""
+        generation = -1
+        while generation != self._generation:  # as above
+            generation = self._generation
+            login = await self._db.read(load_login, name, self._clock.now())
+        if login is None:
+            return Verdict(None, UNKNOWN_USER)
+        why = refusal(login, is_good_here=True)
+        return Verdict(None, why) if why else Verdict(login.user)
+
     async def proofs(self, name: str, peer: str) -> Proofs:
         """Read what a SCRAM proof of *name* is compared with.  Raises what the database raises."""
         generation = self._generation

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from relay import settings
+from relay.accounts.issuer import issuer_of
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
 from relay.certificates import CertificatePaths, Showcase
@@ -130,7 +131,13 @@ async def build(post: Post, clock: Clock) -> House:
         verifier=verifier,
         watch=watch,
         showcase=showcase,
-        door=Door(office, verifier=verifier, budget=budget, tls_context=showcase.context),
+        door=Door(
+            office,
+            verifier=verifier,
+            budget=budget,
+            tls_context=showcase.context,
+            issuer=issuer_of(config.oauth),
+        ),
         worker=worker,
         dispatcher=dispatcher,
     )

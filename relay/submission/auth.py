@@ -7,11 +7,22 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from relay import log
+from relay.accounts.profile import is_same_name
+from relay.accounts.proofs import UNKNOWN_USER
+from relay.accounts.tokens import BadToken
 from relay.accounts.verifier import Verdict
 from relay.mail.reply import Reply
 from relay.submission import replies
-from relay.submission.conversation import BadResponse, Claim, Conversation, Inquiry, Proof
-from relay.submission.doorkeeper import barred, refuse, welcome
+from relay.submission.conversation import (
+    BadResponse,
+    Claim,
+    Conversation,
+    Inquiry,
+    Proof,
+    Token,
+    Voucher,
+)
+from relay.submission.doorkeeper import barred, count_failure, refuse, refused, welcome
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -58,13 +69,18 @@ class Exchange:
         server.exchange = self
         return Reply(334, "", base64.b64encode(challenge).decode())
 
-    async def _look_up(self, server: Server, inquiry: Inquiry) -> Reply:
-        if (refusal := await barred(server, self.mechanism, inquiry.name)) is not None:
+    async def _look_up(self, server: Server, wanted: Inquiry | Token) -> Reply:
+        if (refusal := await barred(server, self.mechanism, wanted.name)) is not None:
             return refusal
-        proofs = await server.door.verifier.proofs(inquiry.name, server.session.facts.peer_address)
-        return await self._go_on(server, proofs)
+        if isinstance(wanted, Inquiry):
+            proofs = await server.door.verifier.proofs(wanted.name, server.session.facts.peer_address)
+            return await self._go_on(server, proofs)
+        voucher = await _voucher(server, wanted)
+        if voucher.verdict.user is None:  # counted now: the client may hang up instead of hearing it
+            await count_failure(server, self.mechanism, voucher.name, voucher.verdict.why)
+        return await self._go_on(server, voucher)
 
-    async def _judge(self, server: Server, result: Claim | Proof) -> Reply:
+    async def _judge(self, server: Server, result: Claim | Proof | Voucher) -> Reply:
         verifier = server.door.verifier
         match result:
             case Claim():
@@ -75,6 +91,10 @@ class Exchange:
                 if not verifier.is_current(result.compared_with):
                     return replies.AUTH_UNAVAILABLE  # it may just have been revoked
                 verdict = Verdict(result.given.user, result.given.why)
+            case Voucher():
+                if result.verdict.user is None:
+                    return refused(server)
+                verdict = result.verdict
         if verdict.user is None:
             return await refuse(server, self.mechanism, result.name, verdict.why)
         # Of many guesses at one moment, those after the limit must not tell which was right
@@ -91,3 +111,21 @@ async def _verdict(server: Server, claim: Claim) -> Verdict:
     verifier, peer = server.door.verifier, server.session.facts.peer_address
     user = verifier.cached(claim.name, claim.password, peer)
     return Verdict(user) if user is not None else await verifier.verify(claim.name, claim.password, peer)
+
+
+async def _voucher(server: Server, shown: Token) -> Voucher:
+    """Whom the token speaks for, if it may log in.  Raises what keeps us from knowing."""
+    door, name, why = server.door, shown.name, ""
+    assert door.issuer is not None, "tokens are taken only of an issuer"
+    try:
+        found = await door.issuer.user_named_in(shown.text, door.office.clock.now())
+        if name and not is_same_name(name, found):
+            why = "the token speaks for somebody else"
+        name = name or found
+    except BadToken as fault:
+        why = str(fault)
+    verdict = await door.verifier.known(name)
+    if not why:
+        return Voucher(name, verdict)
+    # A name that nobody has is made up, and not worth counting
+    return Voucher("" if verdict.why == UNKNOWN_USER else name, Verdict(None, why))

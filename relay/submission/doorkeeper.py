@@ -46,6 +46,12 @@ async def barred(server: Server, mechanism: str, name: str) -> Reply | None:
 
 async def refuse(server: Server, mechanism: str, name: str, why: str) -> Reply:
     """Refuse a login that failed: note it, keep the answer back for a while, or end the session."""
+    await count_failure(server, mechanism, name, why)
+    return refused(server)
+
+
+async def count_failure(server: Server, mechanism: str, name: str, why: str) -> None:
+    """Note a login that failed, and keep back whatever is said to it for a while."""
     door, facts = server.door, server.session.facts
     settings = door.office.settings.value
     log.authentication_failed(
@@ -61,7 +67,11 @@ async def refuse(server: Server, mechanism: str, name: str, why: str) -> Reply:
     if delay:
         await door.office.clock.sleep(timedelta(seconds=delay))
     server.login_failures += 1
-    if server.login_failures < settings.login_failures_per_connection:
+
+
+def refused(server: Server) -> Reply:
+    """What to say to a login that failed; the session's last word if it was one too many."""
+    if server.login_failures < server.door.office.settings.value.login_failures_per_connection:
         return replies.BAD_CREDENTIALS
     server.say(replies.BAD_CREDENTIALS)
     return replies.TOO_MANY_FAILURES

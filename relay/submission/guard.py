@@ -113,6 +113,9 @@ def _limit(by: By, settings: Settings) -> int:
 
 
 def _sources(name: str, address: str) -> tuple[Source, ...]:
+    """What an attempt is counted by; who names nobody (a token does, then) is known by its address alone."""
+    if not name:
+        return (Source(By.ADDRESS, address), Source(By.NETWORK, network_of(address)))
     name = _folded(name)
     return (
         Source(By.NAME_AT_ADDRESS, f"{name} {address}"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from relay import log
 from relay.accounts.credentials import RecentUses, Use, record_use
+from relay.accounts.issuer import Issuer
 from relay.accounts.verifier import Verifier
 from relay.budget import Budget
 from relay.config import Listener, TlsMode
@@ -55,6 +56,7 @@ class Door:
         verifier: Verifier,
         budget: Budget,
         tls_context: ssl.SSLContext,
+        issuer: Issuer | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.office = office
@@ -64,6 +66,7 @@ class Door:
         self.verifier = verifier
         self.budget = budget
         self.tls_context = tls_context
+        self.issuer = issuer  # of access tokens
         self._servers: list[asyncio.Server] = []
         self._inside: set[Server] = set()
         self._by_address: Counter[str] = Counter()

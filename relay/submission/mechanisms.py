@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from relay.submission.bearer import OAUTHBEARER, XOAUTH2, oauthbearer, xoauth2
 from relay.submission.conversation import BadResponse, Circumstances, Claim, Conversation, Mechanism, text_of
 from relay.submission.scram import BOUND_MECHANISM, MECHANISM, scram, scram_plus
 
@@ -37,9 +38,11 @@ MECHANISMS: Mapping[str, Mechanism] = {
     "LOGIN": Mechanism(login),
     MECHANISM: Mechanism(scram),
     BOUND_MECHANISM: Mechanism(scram_plus, binds=True),
+    OAUTHBEARER: Mechanism(oauthbearer, takes_tokens=True),
+    XOAUTH2: Mechanism(xoauth2, takes_tokens=True),
 }
 
 
 def offered(circumstances: Circumstances) -> list[str]:
     """The names of the mechanisms that can be used in these *circumstances*."""
-    return [name for name, each in MECHANISMS.items() if circumstances.offers_binding or not each.binds]
+    return [name for name, each in MECHANISMS.items() if each.is_possible(circumstances)]

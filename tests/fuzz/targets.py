@@ -13,20 +13,27 @@ from collections.abc import Callable, Iterator, Mapping
 
 from relay.accounts.proofs import Candidate, Proofs
 from relay.accounts.scram import keys_of
+from relay.accounts.tokens import BadKeys, BadToken, Key, key_id, read_keys, user_named_in
+from relay.accounts.verifier import Verdict
 from relay.delivery.transports.replies import ReplyReader
 from relay.mail.address import Address, BadAddress
 from relay.mail.dsn import ascii_orcpt, is_orcpt
 from relay.mail.header import BadHeader, scan
 from relay.mail.lines import dot_stuffed, dot_stuffed_pieces, dot_unstuffed, has_bare, normalised
 from relay.mail.mailbox import BadMailbox, parse_mailbox_list
-from relay.submission.conversation import BadResponse, Circumstances, Inquiry
+from relay.submission.bearer import read_oauthbearer, read_xoauth2, text_of_pairs
+from relay.submission.conversation import BadResponse, Circumstances, Inquiry, Token, Voucher
 from relay.submission.framing import Content, Frame, Framer
 from relay.submission.mechanisms import MECHANISMS
 from relay.submission.path import split_path
 from relay.submission.proxy import BadProxyHeader, read_header
+from tests.kit.clock import NOON
+from tests.kit.tokens import TERMS, b64url, document
 from tests.mail.test_mailbox_properties import key_of, shown_by_others
 
 _KEYS = keys_of("correct-horse", b"salt" * 4)
+TOKEN_KEYS = read_keys(document())
+ANY_SIGNATURE = tuple(Key(None, name, lambda _said, _signed: True) for name in ("RS256", "ES256", "EdDSA"))
 PROOFS = Proofs((Candidate(_KEYS, None, "nobody"),), 1)
 
 
@@ -142,6 +149,36 @@ def sasl(data: bytes) -> None:
                 asked = conversation.send(b64decode(line, validate=True) if data[:1] == b"=" else line)
                 if isinstance(asked, Inquiry):
                     conversation.send(PROOFS)
+                elif isinstance(asked, Token):
+                    conversation.send(Voucher(asked.name, Verdict(None, "nobody")))
+
+
+def bearer(data: bytes) -> None:
+    """A response that is taken says the same when it is written again; its token names nobody."""
+    for read, write in ((read_oauthbearer, "n,{},\1auth={}\1\1"), (read_xoauth2, "user={}\1auth={}\1\1")):
+        with contextlib.suppress(BadResponse, BadToken):
+            shown = read(text_of_pairs(data))
+            assert "\1" not in shown.name + shown.text
+            name = shown.name
+            if read is read_oauthbearer:
+                name = "a=" + name.replace("=", "=3D").replace(",", "=2C") if name else ""
+            auth = f"Bearer {shown.text}" if shown.text else ""
+            assert read(text_of_pairs(write.format(name, auth).encode())) == shown
+            user_named_in(shown.text, TOKEN_KEYS, TERMS, NOON)
+
+
+def tokens(data: bytes) -> None:
+    """Whatever a token's header and claims say, without the issuer's signature it names nobody."""
+    header, _, claims = data.partition(b"\n")
+    for text in (data.decode("latin-1"), f"{b64url(header)}.{b64url(claims)}.{b64url(bytes(64))}"):
+        with contextlib.suppress(BadToken):
+            key_id(text)
+            user_named_in(text, TOKEN_KEYS, TERMS, NOON)
+            raise AssertionError(text)
+    with contextlib.suppress(BadToken):  # what is in it is read in order, too, once it is signed
+        user_named_in(f"{b64url(header)}.{b64url(claims)}.AA", ANY_SIGNATURE, TERMS, NOON)
+    with contextlib.suppress(BadKeys):
+        assert read_keys(data)
 
 
 def replies(data: bytes) -> None:
@@ -169,7 +206,20 @@ def orcpt(data: bytes) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     each.__name__: each
-    for each in (framing, lines, addresses, paths, header, mailboxes, proxy, sasl, replies, orcpt)
+    for each in (
+        framing,
+        lines,
+        addresses,
+        paths,
+        header,
+        mailboxes,
+        proxy,
+        sasl,
+        bearer,
+        tokens,
+        replies,
+        orcpt,
+    )
 }
 SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "framing": (b"\1\2\3\4text\r\n.\r\nNOOP\r\n", b"\3\1\0\7\r\n..\r\n.\n.\r\n.\r\n", b"\0\0\0\1.\r\n"),
@@ -191,6 +241,18 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x27" + bytes(39),
     ),
     "sasl": (b"\0ann\0pw", b"ann\npw", b"n,,n=ann,r=abc\nc=biws,r=abc,p=AAAA", b"=AGFubgBwdw=="),
+    "bearer": (
+        b"n,a=ann,\1host=relay.test\1auth=Bearer a.b.c\1\1",
+        b"y,,\1auth=\1\1",
+        b"user=ann\1auth=bearer abc==\1\1",
+    ),
+    "tokens": (
+        b'{"alg":"RS256"}\n{"iss":"https://login.example.com","aud":["relay"],"exp":1772452900,"email":"ann"}',
+        b'{"alg":"RS256","kid":"RS256","typ":"at+jwt"}\n{"nbf":1772452700,"email_verified":true}',
+        b'{"alg":"none","crit":["exp"]}\n{"exp":1e999}',
+        b'{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","use":"sig","key_ops":["verify"]}]}',
+        b'{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}',
+    ),
     "replies": (
         b"\x01\x02\x03\x04250-a\r\n250 b\r\n",
         b"\0\0\0\x00220 x\r\n354\r\n",

@@ -26,7 +26,8 @@ def circumstances_of(server: Server) -> Circumstances:
     """What a mechanism may know of this session."""
     wanted = server.door.office.settings.value.offer_channel_binding
     end_point = server.wire.end_point if wanted else None
-    return Circumstances(end_point, offers_binding=end_point is not None)
+    has_issuer = server.door.issuer is not None
+    return Circumstances(end_point, offers_binding=end_point is not None, has_issuer=has_issuer)
 
 
 def _announce(server: Server) -> str | None:
