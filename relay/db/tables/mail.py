@@ -75,6 +75,9 @@ deliveries = Table(  # the unit of the queue: one message, one route, at most N 
     Column("leased_by", String(64)),
     Column("leased_until", UtcDateTime),
     Column("reason", Text),  # why it waits or is held, in words
+    Column("late_at", UtcDateTime),  # when its sender is to hear that it takes long; null: never, or told
+    Column("keeps_content", Boolean),  # its upstream wants the message kept (the sandbox); null: no
+    Column("copied_to", ADDRESS),  # the archive that was sent a copy on its account
     sqlite_with_rowid=False,
 )
 partial_index(
@@ -94,6 +97,13 @@ partial_index(  # not those LEASED: what goes from door to door at once is never
     where=deliveries.c.state.in_([DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.HELD]),
 )
 
+partial_index(
+    "ix_deliveries_late",
+    deliveries.c.late_at,
+    where=deliveries.c.late_at.is_not(None)
+    & deliveries.c.state.in_([DeliveryState.QUEUED, DeliveryState.WAITING]),
+)
+
 attempts = Table(
     "attempts",
     metadata,
@@ -107,5 +117,6 @@ attempts = Table(
     Column("tls", String(64)),
     Column("reply", Text, nullable=False),  # the last word of the attempt as a whole
     Column("replies", Text),  # JSON {recipient number: reply} where they were not all the same
+    Column("perhaps_delivered", Boolean),  # cut off when the whole message was out; null: no
     sqlite_with_rowid=False,
 )
