@@ -223,6 +223,17 @@ class Lane:
         self._narrow = None
         self.stir()
 
+    def give_back(self, why: Callable[[Held], str | None]) -> None:
+        """Let go of those waiting for which *why* has a reason."""
+        kept = []
+        for place in self._waiting:
+            if (reason := why(place[2])) is None:
+                kept.append(place)
+            else:
+                self._clerk.give_back(place[2], reason)
+        heapq.heapify(kept)
+        self._waiting = kept
+
     def give_all_back(self, reason: str) -> None:
         """Let go of everything that waits."""
         waiting, self._waiting = self._waiting, []

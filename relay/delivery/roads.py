@@ -6,10 +6,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from relay.current import Current
 from relay.delivery.clerk import Clerk
+from relay.delivery.hands import Held
 from relay.delivery.lane import Lane
+from relay.queue.stops import Stops
 from relay.routing.routes import RoutingTable
 
 
@@ -21,6 +24,7 @@ class Roads:
         routing: Current[RoutingTable],
         clerk: Clerk,
         *,
+        stops: Current[Stops],
         share: Callable[[], int],
         on_room: Callable[[], None],
     ) -> None:
@@ -29,6 +33,8 @@ class Roads:
         self._share = share
         self._on_room = on_room
         self._heeded = routing.value
+        self._stops = stops
+        self._heeded_stops = stops.value
         self._lanes: dict[str, Lane] = {}  # by upstream
         self._ways: dict[str, Sequence[Lane]] = {}  # by route, the first choice first
 
@@ -59,7 +65,8 @@ class Roads:
             lanes = self._ways[route_id] = self._lanes_of(route_id)
         for lane in lanes:
             if lane.standing.is_up or not lane.standing.is_down(self._clerk.clock.now()):
-                return lane
+                # Nor do others step in for one that an operator stopped: its mail is to wait.
+                return None if self._stops.value.of(upstream_id=lane.upstream.id) else lane
         return None
 
     def why_not(self, route_id: str) -> str:
@@ -67,12 +74,20 @@ class Roads:
         route = self._heeded.route(route_id)
         if route is None:
             return "No upstream was added yet"
-        if lanes := self._lanes_of(route_id):
+        lanes = self._lanes_of(route_id)
+        for lane in lanes:
+            if stop := self._stops.value.of(upstream_id=lane.upstream.id):
+                return stop.sentence
+        if lanes:
             return lanes[0].why_down
         return f"Route {route.name} leads to no upstream that is switched on"
 
     def heed_changes(self) -> None:
-        """Do as the table says that is in force now."""
+        """Do as the table and the stops say that are in force now."""
+        if self._stops.value is not self._heeded_stops:
+            self._heeded_stops = self._stops.value
+            for lane in self._lanes.values():
+                lane.give_back(partial(self._why_stopped, lane))
         table = self._routing.value
         if table is self._heeded:
             return
@@ -84,6 +99,10 @@ class Roads:
                 lane.give_all_back(f"Upstream {lane.upstream.name} was switched off")
             else:
                 lane.adopt(upstream)
+
+    def _why_stopped(self, lane: Lane, held: Held) -> str | None:
+        stop = self._stops.value.of(upstream_id=lane.upstream.id, user_id=held.claimed.user_id)
+        return None if stop is None else stop.sentence
 
     async def close(self, reason: str, seconds: float) -> None:
         """End all lanes: see `Lane.close`."""

@@ -24,11 +24,13 @@ from relay.delivery.lane import Lane
 from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.roads import Roads
 from relay.delivery.rules import Rules
+from relay.delivery.stationery import PLAIN, Stationery
 from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, renew, take_back
 from relay.queue.demand import routes_in_demand
 from relay.queue.handover import HandOver
 from relay.queue.items import Claimed
 from relay.queue.janitor import AT_MOST, ExpiryOrder, claim_expired, has_due, promote
+from relay.queue.stops import Stops
 from relay.routing.routes import RoutingTable
 from relay.settings import Settings
 
@@ -58,10 +60,13 @@ class Worker:
         rng: Random,
         hostname: str,
         processes: Current[int] | None = None,
+        stationery: Current[Stationery] | None = None,
+        stops: Current[Stops] | None = None,
         tokens: TokenSource | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
+        self._stops = stops or Current(Stops())
         self._handover = handover
         self._owner = owner
         self._hands = Hands(handover)
@@ -69,13 +74,21 @@ class Worker:
             db=db,
             clock=clock,
             hands=self._hands,
-            rules=lambda: Rules(settings.value, routing.value, hostname, new_id, rng),
+            rules=lambda: Rules(
+                settings.value,
+                routing.value,
+                hostname,
+                new_id,
+                rng,
+                stationery.value if stationery else PLAIN,
+            ),
             on_more=self._go_on,
             tokens=tokens or OwnTokens(clock),
         )
         self._roads = Roads(
             routing,
             self._clerk,
+            stops=self._stops,
             share=lambda: processes.value if processes else 1,
             on_room=self.wake,
         )
@@ -166,7 +179,7 @@ class Worker:
                 trading.add(lane)
         taken = Counter[str]()
         if wanted:
-            order = ClaimOrder(self._owner, now, LEASE, wanted)
+            order = ClaimOrder(self._owner, now, LEASE, wanted, but_of=tuple(self._stops.value.users))
             for claimed in await self._db.write(claim_due, order):
                 self._admit(self._hands.take(claimed))
                 taken[claimed.route_id] += 1
@@ -206,8 +219,11 @@ class Worker:
         """Put *held* where it goes, or back if it can go nowhere now."""
         route_id = held.claimed.route_id
         lane = self._roads.lane_for(route_id)
+        stop = self._stops.value.of(user_id=held.claimed.user_id)
         if self._is_stopping:
             self._clerk.give_back(held, _STOPPED)
+        elif stop is not None:
+            self._clerk.give_back(held, stop.sentence)
         elif lane is None:
             self._clerk.give_back(held, self._roads.why_not(route_id))
         else:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.db.batch import Batch
-from relay.db.tables import deliveries
+from relay.db.tables import deliveries, messages
 from relay.queue.conditions import IS_LEASED, IS_QUEUED
 from relay.queue.items import Claimed, DeliveryKey, Lease
 from relay.queue.leasing import LEASABLE, OF_KEY, is_held, lease_rows, lock_messages, params
@@ -27,12 +27,13 @@ _AT_MOST = 1000  # leases taken back at once, so that the writer is never busy w
 
 @dataclass(frozen=True, slots=True)
 class ClaimOrder:
-    """What *owner* has room for: by route, how many deliveries."""
+    """What *owner* has room for: by route, how many deliveries, but none of the users `but_of`."""
 
     owner: str
     now: datetime
     lease: timedelta
     wanted: Mapping[str, int]
+    but_of: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,14 @@ _DUE = (
     # locked; SQLite has one writer and ignores the clause.
     .with_for_update(skip_locked=True)
 )
+_DUE_BUT_OF = _DUE.where(
+    ~select(messages.c.id)
+    .where(
+        messages.c.id == deliveries.c.message_id,
+        messages.c.user_id.in_(bindparam("but_of", expanding=True)),
+    )
+    .exists()
+).with_for_update(of=deliveries, skip_locked=True)
 _HELD_BY = select(deliveries.c.message_id, deliveries.c.part).where(
     IS_LEASED, deliveries.c.leased_by == bindparam("owner")
 )
@@ -104,10 +113,11 @@ def claim_due(tx: Connection, orders: Sequence[ClaimOrder]) -> list[list[Claimed
 
 
 def _claim(tx: Connection, order: ClaimOrder) -> list[Claimed]:
+    statement, stopped = (_DUE_BUT_OF, {"but_of": list(order.but_of)}) if order.but_of else (_DUE, {})
     due = [
         row
         for route_id, limit in order.wanted.items()
-        for row in tx.execute(_DUE, {"route_id": route_id, "limit": limit})
+        for row in tx.execute(statement, {"route_id": route_id, "limit": limit, **stopped})
     ]
     return lease_rows(tx, due, Lease(order.owner, order.now + order.lease))
 

@@ -23,10 +23,12 @@ from relay.db.engine import open_engine
 from relay.db.scribe import Scribe, hire
 from relay.delivery.worker import Worker
 from relay.delivery.oauth.tokens import Tokens
+from relay.delivery.stationery import Stationery, load_stationery
 from relay.delivery.worker import Worker
 from relay.ids import id_source
 from relay.notify.dispatcher import Dispatcher
 from relay.queue.handover import HandOver
+from relay.queue.stops import Stops, load_stops
 from relay.routing import routes
 from relay.sealing import Sealer, load_or_make
 from relay.service.watch import Watch
@@ -64,7 +66,9 @@ class House:
     sealer: Sealer
     settings: Current[Settings]
     routing: Current[routes.RoutingTable]
+    stationery: Current[Stationery]
     processes: Current[int]
+    stops: Current[Stops]
     verifier: Verifier
     watch: Watch
     showcase: Showcase
@@ -87,7 +91,9 @@ async def build(post: Post, clock: Clock) -> House:
     watch = Watch(db, await db.read(revision.read_all))
     in_force = Current(await db.read(settings.load))
     routing = Current(await db.read(routes.load, sealer))
+    stationery = Current(await db.read(load_stationery, sealer))
     processes = Current(1)
+    stops = Current(await db.read(load_stops))
     new_id = id_source()
     budget = Budget(config.processes.memory_budget)
     handover = HandOver(budget)
@@ -113,6 +119,8 @@ async def build(post: Post, clock: Clock) -> House:
         rng=Random(),  # noqa: S311  spreads retries; nobody gains by guessing it
         hostname=config.hostname,
         processes=processes,
+        stationery=stationery,
+        stops=stops,
         tokens=Tokens(db, clock, sealer=sealer, owner=post.owner, new_id=new_id),
     )
     dispatcher = Dispatcher(
@@ -127,7 +135,9 @@ async def build(post: Post, clock: Clock) -> House:
         sealer=sealer,
         settings=in_force,
         routing=routing,
+        stationery=stationery,
         processes=processes,
+        stops=stops,
         verifier=verifier,
         watch=watch,
         showcase=showcase,

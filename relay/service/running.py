@@ -14,6 +14,8 @@ from relay.clock import SystemClock
 from relay.db import nodes
 from relay.db.revision import Subject
 from relay.db.scribe import ScribeGone
+from relay.delivery.stationery import load_stationery
+from relay.queue.stops import load_stops
 from relay.routing import routes
 from relay.service import upkeep
 from relay.service.house import House, Post, build
@@ -96,14 +98,24 @@ def _read_anew(house: House) -> dict[Subject, Callable[[], Awaitable[None]]]:
     async def read_routing() -> None:
         house.routing.value = await house.db.read(routes.load, house.sealer)
 
+    async def read_stops() -> None:
+        house.stops.value = await house.db.read(load_stops)
+        house.worker.wake()
+
+    async def read_stationery() -> None:
+        house.stationery.value = await house.db.read(load_stationery, house.sealer)
+
     async def forget_accounts() -> None:
         house.verifier.forget()
+        await read_stationery()
         await recheck(house.door)
 
     return {
         Subject.SETTINGS: read_settings,
         Subject.ROUTING: read_routing,
+        Subject.CONTROL: read_stops,
         Subject.ACCOUNTS: forget_accounts,
+        Subject.KEYS: read_stationery,
     }
 
 

@@ -21,11 +21,13 @@ from relay.delivery.worker import Worker
 from relay.ids import id_source
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
+from relay.mail.session import Session
 from relay.queue.accept import accept
 from relay.queue.claim import LEASE
 from relay.queue.handover import HandOver
 from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin, Part
 from relay.queue.rank import rank_at
+from relay.queue.stops import Stops
 from relay.routing.routes import Leg, Route, RoutingTable
 from relay.routing.upstreams import Upstream
 from relay.settings import Settings
@@ -51,6 +53,7 @@ class Office:
         self.handover = HandOver(Budget(64 * 1024 * 1024))
         self.routing = Current(table_of(*upstreams))
         self.settings = Current(Settings())
+        self.stops = Current(Stops())
         self.new_id = id_source(Random(1))
         self.worker = Worker(
             db=db,
@@ -62,6 +65,7 @@ class Office:
             new_id=self.new_id,
             rng=Random(2),
             hostname="relay.example",
+            stops=self.stops,
         )
 
     @asynccontextmanager
@@ -112,6 +116,7 @@ class Office:
         priority: Priority = Priority.NORMAL,
         origin: Origin = Origin.SUBMISSION,
         lifetime: timedelta = timedelta(days=4),
+        session: Session | None = None,
     ) -> Acceptance:
         """A message as the door in makes it."""
         now = self.clock.now()
@@ -126,6 +131,7 @@ class Office:
             content=content,
             priority=priority,
             parts=(Part(1, "R1", numbers, due_at=now, rank_at=rank),),
+            session=session,
         )
 
     def claimed(self, acceptance: Acceptance) -> Claimed:
@@ -142,7 +148,7 @@ class Office:
             expires_at=acceptance.expires_at,
             lease=part.lease,
             origin=acceptance.origin,
-            user_id=None,
+            user_id=acceptance.session.user_id if acceptance.session else None,
             octets=len(acceptance.content),
             envelope=acceptance.envelope,
             content=acceptance.content,

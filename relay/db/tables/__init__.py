@@ -29,7 +29,7 @@ from relay.db.tables.roads import (
     upstream_tokens,
     upstreams,
 )
-from relay.db.tables.running import nodes, revisions, settings, templates, webhooks
+from relay.db.tables.running import nodes, revisions, settings, stops, templates, webhooks
 from relay.db.tables.telling import events, notice_keys, notices, rollups
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "routes",
     "sender_requests",
     "settings",
+    "stops",
     "templates",
     "upstream_grants",
     "upstream_standing",

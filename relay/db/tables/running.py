@@ -1,8 +1,8 @@
 """What runs, and how."""
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
 
-from relay.db.tables.base import ID, metadata
+from relay.db.tables.base import ID, NAME, metadata
 from relay.db.types import UtcDateTime
 
 settings = Table(  # only what differs from the default that relay.settings declares
@@ -18,6 +18,17 @@ revisions = Table(  # counted up by every change; each process watches them and 
     metadata,
     Column("subject", String(24), primary_key=True),  # db.revision.Subject
     Column("number", Integer, nullable=False),
+)
+
+stops = Table(  # mail that may not move: to one upstream, of one user, or all if neither is named
+    "stops",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("upstream_id", ID, ForeignKey("upstreams.id", ondelete="CASCADE"), unique=True),
+    Column("user_id", ID, ForeignKey("users.id", ondelete="CASCADE"), unique=True),
+    Column("reason", Text, nullable=False),
+    Column("by", NAME, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 nodes = Table(  # the live processes: limits are divided by their number
