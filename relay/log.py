@@ -278,6 +278,12 @@ def delivery_deferred(*, delivery: str, until: datetime, reason: str) -> None:
     _emit("delivery_deferred", delivery=delivery, until=until.isoformat(), reason=reason)
 
 
+def perhaps_delivered(*, delivery: str, upstream: str, again_at: datetime | None) -> None:
+    """The line broke behind the final dot: the upstream may have the message, and it is sent again late."""
+    moment = None if again_at is None else again_at.isoformat()
+    _emit("perhaps_delivered", delivery=delivery, upstream=upstream, again_at=moment)
+
+
 def bounced(*, message: str, bounce: str, recipients: int) -> None:
     """A report of what failed for good is on its way to the sender."""
     _emit("bounced", message=message, bounce=bounce, recipients=recipients)

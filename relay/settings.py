@@ -45,6 +45,14 @@ class Settings:
     retry_ceiling: Annotated[
         timedelta, About("The longest wait between two attempts.", least=timedelta(seconds=1))
     ] = timedelta(hours=4)
+    retry_perhaps_delivered: Annotated[
+        timedelta,
+        About(
+            "The least wait before a message is sent again that an upstream may have taken: the line broke "
+            "after the whole of it, before the answer. It would arrive twice.",
+            least=timedelta(seconds=1),
+        ),
+    ] = timedelta(hours=4)
     message_lifetime: Annotated[
         timedelta,
         About(

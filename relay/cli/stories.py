@@ -24,6 +24,10 @@ _ENDS = {
     RecipientState.EXPIRED: Cell("expired", Tone.BAD),
     RecipientState.CANCELLED: Cell("cancelled", Tone.QUIET),
 }
+_PERHAPS = (
+    "try {number}: the line broke when the upstream had the whole message, before its answer: perhaps "
+    "delivered. It is sent again late, and unchanged: by its Message-ID a receiver can tell."
+)
 _ORIGINS = {
     Origin.SUBMISSION: "submitted",
     Origin.BOUNCE: "a report of failed delivery, made here",
@@ -123,6 +127,8 @@ def _delivery(found: Story, part: PartStory, names: Mapping[str, str]) -> Iterat
         numbers=frozenset({"try", "took"}),
     )
     for each in part.attempts:
+        if each.perhaps_delivered:
+            yield f"  {_PERHAPS.format(number=each.number)}"
         for number, reply in each.replies.items():
             yield f"  try {each.number}, recipient {number}: {reply}"
 

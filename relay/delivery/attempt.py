@@ -30,7 +30,7 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
     now = tried.finished_at
     outcomes = _outcomes(claimed.envelope.recipients, tried.answers.replies)
     ends = {outcome.disposition for outcome in outcomes}
-    retry_at = _retry_at(claimed, outcomes, now, rules) if Disposition.DEFERRED in ends else None
+    retry_at = _retry_at(claimed, outcomes, tried, rules) if Disposition.DEFERRED in ends else None
     is_expired = retry_at is not None and retry_at >= claimed.expires_at
     followers: tuple[Acceptance, ...] = ()
     news = news_of(claimed, outcomes, tried, retry_at=None if is_expired else retry_at, rules=rules)
@@ -59,7 +59,7 @@ def bare_settlement_of(claimed: Claimed, tried: Try, rules: Rules) -> Settlement
     kept = {r.number: answers.get(r.number, _UNREPORTED) for r in claimed.envelope.recipients}
     replies = {number: reply if reply.is_success else _UNREPORTED for number, reply in kept.items()}
     outcomes = _outcomes(claimed.envelope.recipients, replies)
-    retry_at = _retry_at(claimed, outcomes, tried.finished_at, rules)
+    retry_at = _retry_at(claimed, outcomes, tried, rules)
     return Settlement(
         claimed=claimed,
         record=_record(tried, outcomes),
@@ -84,6 +84,10 @@ def tell(settlement: Settlement) -> None:
                 disposition=disposition,
                 recipients=len(those),
                 reply=those[0],
+            )
+        if those and disposition is Disposition.DEFERRED and record.perhaps_delivered:
+            log.perhaps_delivered(
+                delivery=str(claimed.key), upstream=record.upstream or "", again_at=settlement.retry_at
             )
         if those and disposition is Disposition.DEFERRED and settlement.retry_at is not None:
             log.delivery_deferred(delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0]))
@@ -115,17 +119,21 @@ def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> 
     )
 
 
-def _retry_at(claimed: Claimed, outcomes: Sequence[Outcome], now: datetime, rules: Rules) -> datetime:
+def _retry_at(claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, rules: Rules) -> datetime:
     """When those deferred are tried again.
 
     At once if the upstream took some and only had enough recipients for one transaction: each round
-    then gets further.
+    then gets further.  Late if it may have taken the message: what is sent twice is not undone.
     """
+    now = tried.finished_at
     deferred = [o.reply for o in outcomes if o.disposition is Disposition.DEFERRED]
     some_have_it = any(o.disposition is Disposition.DELIVERED for o in outcomes)
     if some_have_it and all(is_enough_for_now(reply) for reply in deferred):
         return now
-    return now + rules.settings.schedule.delay_after(claimed.number, rules.rng)
+    delay = rules.settings.schedule.delay_after(claimed.number, rules.rng)
+    if tried.answers.perhaps_delivered:
+        delay = max(delay, rules.settings.retry_perhaps_delivered)
+    return now + delay
 
 
 def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:
@@ -138,4 +146,5 @@ def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:
         reply=words[0].reply,
         remote=tried.remote,
         tls=tried.tls,
+        perhaps_delivered=tried.answers.perhaps_delivered,
     )

@@ -79,6 +79,12 @@ def timed_out(step: Step, seconds: float) -> Trouble:
     return Trouble(Reply(451, _BAD_CONNECTION, text), Scope.CONNECTION, step)
 
 
+def given_up(step: Step) -> Trouble:
+    """We hung up ourselves: the relay stops, and no time is left to wait for the answer."""
+    text = f"The relay was stopped before the answer to {step.value}"
+    return Trouble(Reply(451, _BAD_CONNECTION, text), Scope.CONNECTION, step)
+
+
 def not_understood(step: Step, what: str) -> Trouble:
     """What came is no answer that SMTP allows here, so nothing it says can be relied on."""
     text = f"The upstream broke the protocol at {step.value}: {what}"
@@ -116,6 +122,11 @@ def too_many_recipients(refusal: Reply) -> Reply:
     if refusal.code == 552 and refusal.enhanced in {"", "5.3"}:
         return Reply(452, "5.3", refusal.text)
     return refusal
+
+
+def perhaps_delivered(reply: Reply) -> Reply:
+    """Say of a trouble behind the final dot what it means: the upstream may have the message (RFC 1047)."""
+    return Reply(reply.code, reply.enhanced, f"{reply.text}; perhaps it was delivered all the same")
 
 
 def is_enough_for_now(reply: Reply) -> bool:

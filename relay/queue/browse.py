@@ -186,7 +186,10 @@ class RecipientStory:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStory:
-    """One try: where, when, how secured, and every reply; `replies` by recipient, where they differed."""
+    """One try: where, when, how secured, and every reply; `replies` by recipient, where they differed.
+
+    `perhaps_delivered`: the upstream got the whole message, and the line broke before its answer.
+    """
 
     part: int
     number: int
@@ -197,6 +200,7 @@ class AttemptStory:
     tls: str | None
     reply: str
     replies: Mapping[int, str]
+    perhaps_delivered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +349,11 @@ def _attempts_of(tx: Connection, message_id: str) -> list[AttemptStory]:
         .where(attempts.c.message_id == message_id)
         .order_by(attempts.c.part, attempts.c.number)
     )
-    return [AttemptStory(**row._asdict() | {"replies": _by_number(row.replies)}) for row in rows]
+    return [AttemptStory(**row._asdict() | _read(row)) for row in rows]
+
+
+def _read(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    return {"replies": _by_number(row.replies), "perhaps_delivered": bool(row.perhaps_delivered)}
 
 
 def _by_number(replies: str | None) -> dict[int, str]:

@@ -120,7 +120,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One try as it is remembered: where it went, how it was secured, what was said."""
+    """One try as it is remembered: where it went, how it was secured, what was said.
+
+    `perhaps_delivered`: it was cut off when the whole message was out, before the answer.
+    """
 
     upstream: str | None
     started_at: datetime
@@ -128,6 +131,7 @@ class AttemptRecord:
     reply: Reply
     remote: str | None = None
     tls: str | None = None
+    perhaps_delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

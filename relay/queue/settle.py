@@ -213,4 +213,5 @@ def _attempt_row(item: Settlement) -> dict[str, Any]:
         "tls": record.tls,
         "reply": str(record.reply),
         "replies": json.dumps(differing) if differing else None,
+        "perhaps_delivered": record.perhaps_delivered or None,
     }

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from relay.db.database import Database
+from relay.delivery.transports.pipeline import Pipeline
 from relay.mail.priority import Priority
+from relay.queue.browse import story
+from relay.queue.content import read_content
+from relay.queue.items import Origin
 from relay.routing.routes import RoutingTable
-from tests.delivery.makers import upstream_at
+from tests.delivery.makers import LETTER, upstream_at
 from tests.delivery.office import Office, eventually, table_of
-from tests.kit.upstream import DROP, MUTE, FakeUpstream, later, once_open
+from tests.kit.upstream import DROP, MUTE, Do, FakeUpstream, later, once_open
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ async def test_a_refusal_before_the_message_was_looked_at_harms_no_message(
         assert await office.attempts(message) == []
 
 
-@pytest.mark.parametrize("moment", ["RCPT", "DATA", "BODY", "DOT"])
+@pytest.mark.parametrize("moment", ["RCPT", "DATA"])
 async def test_a_line_that_breaks_under_a_message_counts_as_an_attempt(
     db: Database, upstream: FakeUpstream, moment: str
 ) -> None:
@@ -108,6 +112,55 @@ async def test_a_line_that_breaks_under_a_message_counts_as_an_attempt(
         assert office.worker.accepts("R1")
         await office.turn(timedelta(minutes=34))
         await office.until_state(message, "done")
+
+
+@pytest.mark.parametrize("moment", ["BODY", "DOT"])
+@pytest.mark.parametrize("answer", [DROP, MUTE, b"354 Go on\r\n"])
+async def test_what_was_perhaps_delivered_is_sent_again_late_unchanged_and_said_so(
+    db: Database, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, moment: str, answer: Do | bytes
+) -> None:
+    monkeypatch.setitem(Pipeline.__init__.__kwdefaults__ or {}, "dot_seconds", 0.2)
+    upstream.on(moment, answer, times=1)
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        content = b"Message-ID: <tea@example.com>\r\n" + LETTER
+        message = await office.submit("bob", content=content)
+        await office.until_state(message, "waiting")
+        wait = (await office.row(message)).due_at - office.clock.now()
+        assert timedelta(hours=4) <= wait < timedelta(hours=4, minutes=1)
+        assert "perhaps it was delivered all the same" in (await office.row(message)).reason
+        told = await db.read(story, message)
+        assert told is not None
+        assert [attempt.perhaps_delivered for attempt in told.parts[0].attempts] == [True]
+
+        await office.turn(timedelta(hours=4, minutes=2))
+        await office.until_state(message, "done")
+        told = await db.read(story, message)
+        assert told is not None
+        assert [attempt.perhaps_delivered for attempt in told.parts[0].attempts] == [True, False]
+    assert upstream.taken[-1].content == content
+
+
+async def test_a_refusal_of_the_message_is_no_doubt(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("DOT", "451 4.3.0 Not now", times=1)
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        message = await office.submit("bob")
+        await office.until_state(message, "waiting")
+        told = await db.read(story, message)
+        assert told is not None
+        assert [attempt.perhaps_delivered for attempt in told.parts[0].attempts] == [False]
+        assert (await office.row(message)).due_at - office.clock.now() < timedelta(minutes=34)
+
+
+async def test_a_report_of_what_was_perhaps_delivered_says_so(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("DOT", DROP, times=1)
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        message = await office.submit("bob", lifetime=timedelta(hours=3))
+        await office.until_state(message, "done")
+        (report,) = await office.messages(Origin.BOUNCE)
+        content = await db.read(read_content, report.id)
+    assert content is not None
+    assert b"perhaps it was delivered" in content.replace(b"\r\n ", b" ")
 
 
 async def test_lines_that_break_again_and_again_are_the_upstreams_trouble(
@@ -253,9 +306,21 @@ async def test_stopping_lets_end_what_has_begun_and_gives_back_the_rest(
 async def test_what_does_not_end_within_the_grace_keeps_its_lease(
     db: Database, upstream: FakeUpstream
 ) -> None:
-    upstream.on("DOT", later(60))
+    upstream.on("RCPT", later(60))
     office = Office(db, upstream_at(upstream.port, concurrency=1))
     async with office.open(grace=timedelta(seconds=0.1)):
         message = await office.submit("bob", hot=True)
-        await eventually(lambda: len(upstream.transactions) == 1)
+        await eventually(lambda: any(command.startswith("RCPT") for command in upstream.commands))
     assert await office.state(message) == "leased"
+
+
+async def test_what_is_out_when_the_grace_ends_was_perhaps_delivered(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    upstream.on("DOT", later(60))
+    office = Office(db, upstream_at(upstream.port, concurrency=1))
+    async with office.open(grace=timedelta(seconds=0.2)):
+        message = await office.submit("bob", hot=True)
+        await eventually(lambda: len(upstream.transactions) == 1)
+    assert await office.state(message) == "waiting"
+    assert [attempt.perhaps_delivered for attempt in await office.attempts(message)] == [True]

@@ -21,13 +21,15 @@ class Answers:
 
     The words to those in `unheard` are our own: the upstream said nothing about them.  `trouble` is
     set if the connection is of no more use.  `is_untried` then says that nothing of the message was
-    sent, so that it may be offered again at once.
+    sent, so that it may be offered again at once; `perhaps_delivered`, that all of it was and the
+    answer is missing, so that the upstream may have taken it (RFC 5321 §4.5.3.2.6, RFC 1047).
     """
 
     replies: Mapping[int, Reply]
     unheard: frozenset[int] = frozenset()
     trouble: Trouble | None = None
     is_untried: bool = False
+    perhaps_delivered: bool = False
 
 
 class Connection(Protocol):

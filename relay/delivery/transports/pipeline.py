@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from relay.delivery.classify import Step, Trouble, not_understood
+from relay.delivery.classify import Step, Trouble, given_up, not_understood
 from relay.delivery.transports.base import Answers
 from relay.delivery.transports.dialogue import Dialogue
 from relay.delivery.transports.parameters import (
@@ -77,6 +77,13 @@ class Pipeline:
                 if transaction.is_begun:
                     transaction.hear_too_early(self._dialogue.heard(1))
                 transaction.broken_off(trouble)
+            except asyncio.CancelledError:
+                if not transaction.is_out:
+                    raise
+                # Whoever stops us shall still write down that it was perhaps delivered.
+                if (task := asyncio.current_task()) is not None:
+                    task.uncancel()
+                transaction.broken_off(given_up(Step.DOT))
             self._is_spoiled = transaction.trouble is not None
         return transaction.answers()
 
@@ -156,6 +163,7 @@ class Pipeline:
             if last:
                 await self._send_piece(last)
             last = piece
+        transaction.is_out = True
         self._dialogue.write(last, end)
         (answer,) = await self._dialogue.replies(1, Step.DOT, self._dot_seconds)
         transaction.hear_end(answer)

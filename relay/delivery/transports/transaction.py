@@ -13,6 +13,7 @@ from relay.delivery.classify import (
     Trouble,
     as_told,
     not_understood,
+    perhaps_delivered,
     said_goodbye,
     scope_of,
     too_many_recipients,
@@ -25,7 +26,16 @@ from relay.mail.reply import Reply
 class Transaction:
     """Hears the answers in the order of the commands: MAIL, each RCPT, DATA, the message itself."""
 
-    __slots__ = ("_all", "_last_words", "_unasked", "accepted", "is_begun", "is_mail_refused", "trouble")
+    __slots__ = (
+        "_all",
+        "_last_words",
+        "_unasked",
+        "accepted",
+        "is_begun",
+        "is_mail_refused",
+        "is_out",
+        "trouble",
+    )
 
     def __init__(self, numbers: Iterable[int], refused: Mapping[int, Reply]) -> None:
         self._all = tuple(numbers)
@@ -35,6 +45,7 @@ class Transaction:
         self.trouble: Trouble | None = None
         self.is_mail_refused = False
         self.is_begun = False  # the message, or some of it, is out: it may have been taken, or be the cause
+        self.is_out = False  # all of it is, with the final dot
 
     def hear_mail(self, answer: Answer) -> None:
         """The answer to MAIL: a refusal is the last word to everybody."""
@@ -66,6 +77,8 @@ class Transaction:
         """The answer to the message: only 2xx means that it was taken (RFC 5321 §4.2.5)."""
         if answer.is_success:
             self._tell(self.accepted, answer.to_reply())
+        elif answer.code < 400:
+            self.broken_off(not_understood(Step.DOT, f"an unexpected {answer.code}"))
         else:
             self._tell(self.accepted, self._refusal(answer, Step.DOT))
 
@@ -84,8 +97,16 @@ class Transaction:
         if self.trouble is None:
             return Answers(self._last_words, self._unasked)
         unheard = self._undecided()
-        self._tell(unheard, as_told(self.trouble.reply, self.trouble.scope))
-        return Answers(self._last_words, self._unasked.union(unheard), self.trouble, not self.is_begun)
+        is_doubtful = self.is_out and bool(unheard)
+        told = as_told(self.trouble.reply, self.trouble.scope)
+        self._tell(unheard, perhaps_delivered(told) if is_doubtful else told)
+        return Answers(
+            self._last_words,
+            self._unasked.union(unheard),
+            self.trouble,
+            is_untried=not self.is_begun,
+            perhaps_delivered=is_doubtful,
+        )
 
     def _undecided(self) -> list[int]:
         return [number for number in self._all if number not in self._last_words]
