@@ -10,6 +10,8 @@ import binascii
 import re
 from dataclasses import dataclass
 
+from relay.mail.entity import SIGNATURES
+
 _MOST_LEVELS = 50  # of parts within parts; nobody nests deeper in earnest
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)\r\n")
 _TYPE = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
@@ -18,7 +20,6 @@ _BOUNDARY = re.compile(
 )
 _ESCAPED = re.compile(rb"\\(.)")
 _PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
-_SIGNATURES = frozenset({b"dkim-signature", b"domainkey-signature", b"arc-message-signature"})
 _OF_MIME = frozenset({b"content-type", b"content-transfer-encoding"})
 _LINE_OF_BASE64 = 57  # octets that make 76 characters (RFC 2045 §6.8)
 
@@ -36,7 +37,7 @@ def to_seven_bit(content: bytes) -> bytes:
     if content.isascii():
         return content
     root = _Entity.read(content)
-    if not _SIGNATURES.isdisjoint(root.fields):
+    if not SIGNATURES.isdisjoint(root.fields):
         raise CannotDowngrade("a signature covers the body")
     return _seven_bit(root, is_root=True, level=0)
 
@@ -110,7 +111,7 @@ def _seven_bit(entity: _Entity, *, is_root: bool, level: int) -> bytes:
         if sub != b"rfc822":
             raise CannotDowngrade("a part of its kind cannot be encoded")
         inner = _Entity.read(entity.body)
-        if not _SIGNATURES.isdisjoint(inner.fields):
+        if not SIGNATURES.isdisjoint(inner.fields):
             raise CannotDowngrade("a signature covers the body of a message within it")
         return _with_body(entity, _seven_bit(inner, is_root=True, level=level + 1))
     return _leaf(entity, is_text=main == b"text", is_root=is_root)
@@ -159,7 +160,7 @@ def _leaf(entity: _Entity, *, is_text: bool, is_root: bool) -> bytes:
         more += b"Content-Type: text/plain; charset=unknown-8bit\r\n"  # RFC 1428 §3
     if is_text and _is_mostly_ascii(entity.body):
         return entity.encoded_as(b"quoted-printable", quoted_printable(entity.body), more=more)
-    return entity.encoded_as(b"base64", _base64(entity.body), more=more)
+    return entity.encoded_as(b"base64", base64_lines(entity.body), more=more)
 
 
 def _is_mostly_ascii(body: bytes) -> bool:
@@ -176,6 +177,7 @@ def quoted_printable(body: bytes) -> bytes:
     return binascii.b2a_qp(b"\r\n" + body, istext=True)[2:]
 
 
-def _base64(body: bytes) -> bytes:
+def base64_lines(body: bytes) -> bytes:
+    """Encode anything, in lines of 76 characters (RFC 2045 §6.8)."""
     lines = (body[start : start + _LINE_OF_BASE64] for start in range(0, len(body), _LINE_OF_BASE64))
     return b"".join(binascii.b2a_base64(line, newline=False) + b"\r\n" for line in lines)

@@ -10,7 +10,7 @@ _ENCODED_WORD = re.compile(r"=\?([^?]*+)\?([bBqQ])\?([^?]*+)\?=")
 _BEGUN = re.compile(r"=\?[^?]*+\?")
 _BETWEEN_TWO = re.compile(r"(\?=)[ \t]++(?==\?[^?]*+\?[bBqQ]\?)")
 # Codecs that Python alone calls charsets; no reader of mail would take them for one.
-_NO_CHARSETS = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
+NO_CHARSETS = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
 
 
 class BadEncodedWord(ValueError):
@@ -33,7 +33,7 @@ def decoded(text: str) -> str:
 def _read(word: re.Match[str]) -> str:
     charset, encoding, text = word[1].partition("*")[0].lower(), word[2].lower(), word[3]
     octets = _from_base64(text) if encoding == "b" else _from_quoted(text)
-    if charset.replace("-", "_") not in _NO_CHARSETS:
+    if charset.replace("-", "_") not in NO_CHARSETS:
         try:
             return octets.decode(charset, "replace")
         except (LookupError, ValueError):

@@ -113,3 +113,21 @@ def without(content: bytes, header: Header, names: Collection[str]) -> bytes:
         return content
     kept = [field[0] for field in _FIELD.finditer(content, 0, header.end) if _folded(field[1]) not in names]
     return b"".join([*kept, content[header.end :]])
+
+
+def with_fields(content: bytes, header: Header, fields: Mapping[str, bytes]) -> bytes:
+    """*content* with *fields*, by lower-case name, each a whole field with its CRLF, or nothing.
+
+    A field takes the place of the first of its name, and of all others of that name; one that was not
+    there stands on top.  All else stays byte for byte.
+    """
+    written: set[str] = set()
+    pieces = [new for name, new in fields.items() if name not in header.by_name]
+    for found in _FIELD.finditer(content, 0, header.end):
+        name = _folded(found[1])
+        if name not in fields:
+            pieces.append(found[0])
+        elif name not in written:
+            written.add(name)
+            pieces.append(fields[name])
+    return b"".join([*pieces, content[header.end :]])
