@@ -10,6 +10,9 @@ from typing import Any
 
 from relay.mail.address import Address
 from relay.mail.priority import Priority
+from relay.mail.rewriting import NO_REWRITE, Rewrite
+from relay.mail.rewriting import checked as checked_rewrite
+from relay.mail.rewriting import to_members as rewrite_members
 from relay.policy.decision import Mismatch
 from relay.policy.grants import Grants, parse_patterns
 from relay.policy.limits import Limits, from_members, to_members
@@ -27,7 +30,8 @@ class Profile:
     """All of a user that can be changed, but for the password.
 
     `patterns` are sender patterns as `policy.grants` reads them; `default_sender` is what a foreign
-    From becomes where `mismatch` is REWRITE; notifications to the user go to `contact_address`.
+    From becomes where `mismatch` is REWRITE; notifications to the user go to `contact_address`;
+    `rewrite` says how its mail is changed before it is sent.
     """
 
     patterns: tuple[str, ...] = ()
@@ -39,6 +43,7 @@ class Profile:
     contact_address: Address | None = None
     notes: str = ""
     limits: Limits = _NO_LIMITS
+    rewrite: Rewrite = NO_REWRITE
 
 
 def fold_name(name: str) -> str:
@@ -59,7 +64,7 @@ def fold_name(name: str) -> str:
 def checked(profile: Profile) -> Profile:
     """Return *profile* with its patterns folded.
 
-    Raises BadAccount if it contradicts itself, and policy's BadPattern.
+    Raises BadAccount if it contradicts itself, policy's BadPattern, and rewriting's BadRewrite.
     """
 def is_same_name(one: str, other: str) -> bool:
     """Whether both are names of the same user."""
@@ -81,6 +86,9 @@ def is_same_name(one: str, other: str) -> bool:
         raise BadAccount("To rewrite a foreign sender, the user needs a default sender to rewrite it to.")
     if sender is not None and not Grants(profile.patterns).allow(sender):
         raise BadAccount(f"The default sender {sender} is not among the senders granted to the user.")
+    forced = checked_rewrite(profile.rewrite).from_address
+    if forced is not None and not Grants(profile.patterns).allow(forced):
+        raise BadAccount(f"The sender {forced} is not among the senders granted to the user.")
     return profile
 
 
@@ -107,6 +115,8 @@ def _plain(value: Any) -> Any:
             return str(value)
         case Limits():
             return to_members(value)
+        case Rewrite():
+            return rewrite_members(value)
         case _:
             return value
 

@@ -29,6 +29,7 @@ from relay.db.revision import Subject, bump
 from relay.db.tables import credentials, grants, users
 from relay.mail.address import Address
 from relay.mail.priority import Priority
+from relay.mail.rewriting import Rewrite, from_text, to_text
 from relay.policy.decision import Mismatch
 
 DEFAULT_CREDENTIAL = "default"
@@ -102,6 +103,12 @@ def is_empty(tx: Connection) -> bool:
     return tx.execute(select(users.c.id).limit(1)).first() is None
 
 
+def rewrites(tx: Connection) -> Mapping[str, Rewrite]:
+    """Return how mail is changed, for each user whose mail is, by its id."""
+    rows = tx.execute(select(users.c.id, users.c.rewrite).where(users.c.rewrite != "{}"))
+    return {row.id: from_text(row.rewrite) for row in rows}
+
+
 # --- changing --------------------------------------------------------------------------------
 
 
@@ -173,6 +180,7 @@ def _columns(profile: Profile) -> Mapping[str, Any]:
         "contact_address": _text(profile.contact_address),
         "notes": profile.notes,
         "limits": limits_to_text(profile.limits),
+        "rewrite": to_text(profile.rewrite),
     }
 
 
@@ -221,6 +229,7 @@ def _profile(row: Any, patterns: tuple[str, ...]) -> Profile:
         contact_address=None if row.contact_address is None else Address.parse(row.contact_address),
         notes=row.notes,
         limits=limits_from_text(row.limits),
+        rewrite=from_text(row.rewrite),
     )
 
 

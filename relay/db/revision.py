@@ -19,6 +19,7 @@ class Subject(StrEnum):
     ROUTING = "routing"
     SETTINGS = "settings"
     CONTROL = "control"
+    KEYS = "keys"
 
 
 def bump(tx: Connection, subject: Subject) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, literal, select, 
 from relay.db.audit import Author, record
 from relay.db.revision import Subject, bump
 from relay.db.tables import deliveries, route_upstreams, routes, upstreams
+from relay.mail.rewriting import to_text
 from relay.mail.states import DeliveryState
 from relay.routing.routes import DEFAULT_ROUTE
 from relay.routing.soundness import checked
@@ -243,6 +244,7 @@ def _columns(upstream: Upstream) -> Mapping[str, Any]:
         "archive_address": str(upstream.archive_address) if upstream.archive_address else None,
         "timeout_seconds": round(upstream.timeout.total_seconds()),
         "concurrency": upstream.concurrency,
+        "rewrite": to_text(upstream.rewrite),
         "options": upstream.options.to_json(),
     }
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from relay.db.tables import upstreams
 from relay.mail.address import Address, BadAddress
+from relay.mail.rewriting import NO_REWRITE, Rewrite, from_text
 from relay.routing.options import NOTHING, Options
 from relay.sealing import Sealer
 
@@ -72,7 +73,8 @@ class Upstream:
     the system's.  `timeout` bounds each step but the answer to the final dot (RFC 5321 §4.5.3.2.6).
     `archive_address` gets a copy of every message; `sender_address` is the account's own address,
     where its user name is none.  `password` is whatever proves who we are: a password, an API key, a
-    signing key; with OAuth the client's secret or a service account's private key.
+    signing key; with OAuth the client's secret or a service account's private key.  `rewrite` says how
+    mail is changed for it.
     """
 
     id: str
@@ -91,6 +93,7 @@ class Upstream:
     concurrency: int = DEFAULT_CONCURRENCY
     is_enabled: bool = True
     options: Options = NOTHING
+    rewrite: Rewrite = NO_REWRITE
     created_at: datetime | None = field(default=None, compare=False)
 
     @property
@@ -145,6 +148,7 @@ def _upstream(row: Any, sealer: Sealer) -> Upstream:
         archive_address=None if row.archive_address is None else Address.parse(row.archive_address),
         timeout=timedelta(seconds=row.timeout_seconds),
         concurrency=row.concurrency,
+        rewrite=from_text(row.rewrite),
         is_enabled=row.is_enabled,
         options=Options.from_json(row.options),
         created_at=row.created_at,

@@ -29,6 +29,7 @@ users = Table(
     Column("contact_address", ADDRESS),  # where notifications to the user go
     Column("notes", Text, nullable=False, default=""),
     Column("limits", Text, nullable=False, default="{}"),  # policy.Limits as JSON
+    Column("rewrite", Text, nullable=False, default="{}"),  # mail.rewriting.Rewrite as JSON
     Column("created_at", UtcDateTime, nullable=False),
 )
 

@@ -25,6 +25,7 @@ upstreams = Table(
     Column("concurrency", Integer, nullable=False, default=10),
     Column("limits", Text, nullable=False, default="{}"),  # routing.pace.Limits as JSON
     Column("options", Text, nullable=False, default="{}"),  # JSON: routing.options.Options
+    Column("rewrite", Text, nullable=False, default="{}"),  # mail.rewriting.Rewrite as JSON
     Column("created_at", UtcDateTime, nullable=False),
     # Health, written by whoever talks to it:
     Column("last_check_at", UtcDateTime),
@@ -94,6 +95,11 @@ dkim_keys = Table(
     metadata,
     Column("domain", NAME, primary_key=True),
     Column("selector", String(64), primary_key=True),
+    Column("algorithm", String(24), nullable=False, default="rsa-sha256"),  # mail.dkim.Algorithm
+    Column("state", String(24), nullable=False, default="new"),  # routing.dkim_keys.State
     Column("key_sealed", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False, default=b""),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime),  # when DNS was last asked for it
+    Column("check_detail", Text),  # what it said, in a sentence
 )
