@@ -284,6 +284,11 @@ def perhaps_delivered(*, delivery: str, upstream: str, again_at: datetime | None
     _emit("perhaps_delivered", delivery=delivery, upstream=upstream, again_at=moment)
 
 
+def left_alone(*, delivery: str, upstream: str, reason: str) -> None:
+    """A message was not changed as it was to be, because that would break it or what vouches for it."""
+    _emit("left_alone", delivery=delivery, upstream=upstream, reason=reason)
+
+
 def bounced(*, message: str, bounce: str, recipients: int) -> None:
     """A report of what failed for good is on its way to the sender."""
     _emit("bounced", message=message, bounce=bounce, recipients=recipients)

@@ -37,7 +37,7 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
     if news:
         followers = reports_of(claimed, content, news, now, rules)
     if Disposition.DELIVERED in ends:
-        followers += archive_copies(claimed, content, tried.upstream, now, rules)
+        followers += archive_copies(claimed, tried.sent or content, tried.upstream, now, rules)
     return Settlement(
         claimed=claimed,
         record=_record(tried, outcomes),

@@ -18,6 +18,7 @@ from relay.delivery.attempt import announce_followers, bare_settlement_of, settl
 from relay.delivery.hands import Hands, Held
 from relay.delivery.ledger import DATABASE_AWAY, Ledger
 from relay.delivery.oauth.tokens import TokenSource
+from relay.delivery.outgoing import Outgoing
 from relay.delivery.rules import Rules
 from relay.delivery.tried import Try
 from relay.queue.claim import Release, release
@@ -55,6 +56,7 @@ class Clerk:
         self.rules = rules
         self.tokens = tokens
         self.ledger = Ledger(db, clock, on_settled=self._settled, on_free=on_more)
+        self.outgoing = Outgoing()
         self._db = db
         self._on_more = on_more
         self._reading = Budget(_READING_OCTETS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
+from relay.delivery.stationery import PLAIN, Stationery
 from relay.mail.envelope import Envelope
 from relay.routing.routes import NoRoute, RoutingTable, plan
 from relay.settings import Settings
@@ -14,13 +15,14 @@ from relay.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Settings and routes as they are now, our name, and where ids and chance come from."""
+    """Settings, routes and stationery as they are now, our name, and where ids and chance come from."""
 
     settings: Settings
     routing: RoutingTable
     hostname: str
     new_id: Callable[[datetime], str]
     rng: Random
+    stationery: Stationery = PLAIN
 
     def way_for(
         self, envelope: Envelope, user_id: str | None, otherwise: str

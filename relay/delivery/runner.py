@@ -11,6 +11,7 @@ from relay.delivery.classify import Scope, Step, Trouble
 from relay.delivery.clerk import Clerk
 from relay.delivery.hands import Held
 from relay.delivery.link import Link
+from relay.delivery.outgoing import Letter
 from relay.delivery.transports.base import Answers
 from relay.delivery.tried import Try
 from relay.mail.address import Address
@@ -86,7 +87,12 @@ class Runner:
         connection, claimed = link.connection, held.claimed
         started_at = self._clerk.clock.now()
         envelope = _as_sent_by(link.upstream, claimed.envelope, started_at)
-        answers = await connection.deliver(envelope, content, claimed.priority)
+        letter = Letter(content)
+        if not connection.keeps_content:  # what is kept here is kept as it was sent
+            letter = await self._clerk.outgoing.letter(
+                claimed, content, link.upstream, connection.offers, self._clerk.rules(), started_at
+            )
+        answers = await connection.deliver(envelope, letter.content, claimed.priority)
         return Try(
             upstream=link.upstream,
             started_at=started_at,
@@ -97,6 +103,7 @@ class Runner:
             keeps_content=connection.keeps_content,
             reports_on=connection.offers.dsn,
             keeps_time=connection.offers.deliver_by,
+            sent=letter.content if letter.is_changed else None,
         )
 
     async def _see_to(self, held: Held, content: bytes, tried: Try, link: Link) -> None:

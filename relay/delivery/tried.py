@@ -14,6 +14,7 @@ class Try:
     """One offer to one upstream: when, how it was secured, and what was answered.
 
     `reports_on`: it offers DSN, so the reports of success are its to make; `keeps_time`: it offers DELIVERBY.
+    `sent` is the message as it was changed for this upstream, where it was.
     """
 
     upstream: Upstream
@@ -25,3 +26,4 @@ class Try:
     keeps_content: bool = False
     reports_on: bool = False
     keeps_time: bool = False
+    sent: bytes | None = None
