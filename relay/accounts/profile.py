@@ -61,11 +61,6 @@ def fold_name(name: str) -> str:
     return folded
 
 
-def checked(profile: Profile) -> Profile:
-    """Return *profile* with its patterns folded.
-
-    Raises BadAccount if it contradicts itself, policy's BadPattern, and rewriting's BadRewrite.
-    """
 def is_same_name(one: str, other: str) -> bool:
     """Whether both are names of the same user."""
     try:
@@ -74,6 +69,11 @@ def is_same_name(one: str, other: str) -> bool:
         return False
 
 
+def checked(profile: Profile) -> Profile:
+    """Return *profile* with its patterns folded.
+
+    Raises BadAccount if it contradicts itself, policy's BadPattern, and rewriting's BadRewrite.
+    """
     profile = replace(profile, patterns=parse_patterns(profile.patterns))
     highest = profile.highest_priority
     if highest is not None and profile.default_priority < highest:
