@@ -25,6 +25,7 @@ from relay.cli import (
     message,
     node,
     queue,
+    route,
     send_test,
     sender,
     settings,
@@ -40,6 +41,7 @@ from relay.cli.printing import complain
 NOUNS = {
     "user": user.app,
     "upstream": upstream.app,
+    "route": route.app,
     "queue": queue.app,
     "message": message.app,
     "sender": sender.app,

@@ -54,6 +54,10 @@ def check_policy(
     client: Annotated[
         str, typer.Option(metavar="ADDRESS", help="From where it would be sent.")
     ] = "127.0.0.1",
+    tag: Annotated[str | None, typer.Option(metavar="TAG", help="The tag it would have.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=1, max=5, help="Of the message; else the user's default.")
+    ] = None,
 ) -> Shown:
     """Say whether a message would be taken, and where it would go, without sending it."""
     from relay.mail.envelope import Envelope, Recipient
@@ -86,7 +90,7 @@ def check_policy(
     )
     answers = [*_asked(submission), *desk.read(_quotas, submission, desk.now)]
     outcome = _outcome(submission, answers)
-    route = _route(desk, submission)
+    route = _route(desk, submission, tag, priority)
     document = {"outcome": outcome, "route": route, "checks": [each._asdict() for each in answers]}
     table = Table(
         ("stage", "check", "verdict", "why"),
@@ -171,22 +175,26 @@ def _outcome(submission: Submission, answers: list[Answer]) -> str:
     return max(decided | {answer.verdict for answer in answers}, key=_RANK.index)
 
 
-def _route(desk: Desk, submission: Submission) -> str:
+def _route(desk: Desk, submission: Submission, tag: str | None, asked: int | None) -> str:
+    """Where it would go: each route with its upstreams, and with its recipients if there are several."""
+    from relay.mail.priority import Priority, combine
     from relay.routing.routes import NoRoute, load, plan
 
-    table = desk.read(load, desk.sealer)
+    table, envelope, user = desk.read(load, desk.sealer), submission.envelope, submission.user
+    named = () if asked is None else (Priority(asked),)
+    priority = combine(user.default_priority, named, user.highest_priority)
     try:
-        planned = plan(table, submission.envelope, submission.user.id)
+        planned = plan(table, envelope, user.id, tag=tag, priority=priority, octets=submission.octets)
     except NoRoute as fault:
         return str(fault).rstrip(".")
-    names = []
-    for route_id in planned:
+    told = []
+    for route_id, numbers in planned.items():
         route = table.route(route_id)
         if route is not None:
-            names.append(
-                f"{route.name} ({', '.join(u.name for u in table.upstreams_of(route)) or 'all off'})"
-            )
-    return ", ".join(names)
+            names = ", ".join(upstream.name for upstream in table.upstreams_of(route)) or "all off"
+            to = ", ".join(str(r.address) for r in envelope.recipients if r.number in numbers)
+            told.append(f"{route.name} ({names})" + (f" for {to}" if len(planned) > 1 else ""))
+    return "; ".join(told)
 
 
 def _user(desk: Desk, name: str) -> User:

@@ -38,6 +38,7 @@ _CODES = {
     "CannotUnseal": BAD_CONFIG,
     "UnknownRevision": BAD_CONFIG,
     "NoRoute": FAILED,
+    "NoSuchRoute": FAILED,
     "NoSuchRequest": FAILED,
     "NoSuchUser": FAILED,
     "NoSuchUpstream": FAILED,
@@ -46,6 +47,7 @@ _CODES = {
     "NameTaken": CANNOT_CREATE,
     "CredentialTaken": CANNOT_CREATE,
     "UpstreamTaken": CANNOT_CREATE,
+    "RouteTaken": CANNOT_CREATE,
     "BadAccount": BAD_DATA,
     "BadAddress": BAD_DATA,
     "BadPassword": BAD_DATA,
@@ -53,6 +55,7 @@ _CODES = {
     "BadPattern": BAD_DATA,
     "BadQuota": BAD_DATA,
     "BadRequest": BAD_DATA,
+    "BadRoute": BAD_DATA,
     "BadSetting": BAD_DATA,
     "BadUpstream": BAD_DATA,
 }

@@ -19,7 +19,7 @@ from relay.routing.tokens import forget_token
 from relay.routing.upstreams import Upstream, find_upstream
 from relay.sealing import Sealer
 
-_LAST = 1_000_000  # the default route is asked after all others
+LAST = 1_000_000  # the default route is asked after all others
 # What is held is adopted once it is released; what is leased, once it is given back.
 # Written into the statement, so that both databases use the index of just these rows.
 _ORPHANS = tuple(
@@ -207,7 +207,7 @@ def _has_default(tx: Connection) -> bool:
 
 
 def _lead_default_to(tx: Connection, by: Author, upstream_id: str) -> None:
-    route_id = _default_id(tx) or _make_route(tx, by, DEFAULT_ROUTE, user_id=None, position=_LAST)
+    route_id = _default_id(tx) or _make_route(tx, by, DEFAULT_ROUTE, user_id=None, position=LAST)
     _lead_to(tx, route_id, upstream_id)
     adopt_orphans(tx, [None])
 
@@ -219,7 +219,7 @@ def _make_route(tx: Connection, by: Author, name: str, *, user_id: str | None, p
 
 
 def _next_position(tx: Connection) -> int:
-    highest = tx.execute(select(func.max(routes.c.position)).where(routes.c.position < _LAST)).scalar()
+    highest = tx.execute(select(func.max(routes.c.position)).where(routes.c.position < LAST)).scalar()
     return (highest or 0) + 1
 
 
@@ -244,6 +244,7 @@ def _columns(upstream: Upstream) -> Mapping[str, Any]:
         "archive_address": str(upstream.archive_address) if upstream.archive_address else None,
         "timeout_seconds": round(upstream.timeout.total_seconds()),
         "concurrency": upstream.concurrency,
+        "limits": upstream.limits.to_json(),
         "rewrite": to_text(upstream.rewrite),
         "options": upstream.options.to_json(),
     }

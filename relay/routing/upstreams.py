@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from relay.db.tables import upstreams
 from relay.mail.address import Address, BadAddress
 from relay.mail.rewriting import NO_REWRITE, Rewrite, from_text
+from relay.routing.limits import NO_LIMITS, Limits
 from relay.routing.options import NOTHING, Options
 from relay.sealing import Sealer
 
@@ -91,6 +92,7 @@ class Upstream:
     archive_address: Address | None = None
     timeout: timedelta = DEFAULT_TIMEOUT
     concurrency: int = DEFAULT_CONCURRENCY
+    limits: Limits = NO_LIMITS
     is_enabled: bool = True
     options: Options = NOTHING
     rewrite: Rewrite = NO_REWRITE
@@ -148,6 +150,7 @@ def _upstream(row: Any, sealer: Sealer) -> Upstream:
         archive_address=None if row.archive_address is None else Address.parse(row.archive_address),
         timeout=timedelta(seconds=row.timeout_seconds),
         concurrency=row.concurrency,
+        limits=Limits.from_json(row.limits),
         rewrite=from_text(row.rewrite),
         is_enabled=row.is_enabled,
         options=Options.from_json(row.options),

@@ -23,7 +23,7 @@ upstreams = Table(
     Column("archive_address", ADDRESS),
     Column("timeout_seconds", Integer, nullable=False, default=60),
     Column("concurrency", Integer, nullable=False, default=10),
-    Column("limits", Text, nullable=False, default="{}"),  # routing.pace.Limits as JSON
+    Column("limits", Text, nullable=False, default="{}"),  # routing.limits.Limits as JSON
     Column("options", Text, nullable=False, default="{}"),  # JSON: routing.options.Options
     Column("rewrite", Text, nullable=False, default="{}"),  # mail.rewriting.Rewrite as JSON
     Column("created_at", UtcDateTime, nullable=False),

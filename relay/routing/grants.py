@@ -1,0 +1,161 @@
+"""Sharing the limits of an upstream among all processes, exactly.
+
+A process asks for a few messages at a time, in a transaction of its own; what was given is counted in
+one row for each limit.  So all processes of all nodes together never begin more than the limit says,
+and none of them has to hear of the others.  Windows are those of the calendar, by the clock of whoever
+asks; the clocks of nodes are expected to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, select
+
+from relay.db.batch import Batch
+from relay.db.tables import upstream_grants
+from relay.db.upsert import insert_for
+from relay.policy.quotas import Window
+from relay.routing.limits import Limits
+from relay.routing.standing import State
+
+OF_A_BATCH_FOR = timedelta(seconds=2)
+"""How long what was given of a batch may wait to be begun: the pause is counted from its end."""
+
+_SLICE = 8  # nobody is given more than an eighth of what is left, for he may not come to use it
+_BATCH = "batch"
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A process would begin so many messages now."""
+
+    upstream_id: str
+    limits: Limits
+    wanted: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """So many `messages` may be begun before `until`.
+
+    If they are none, `until` is when it may be asked again, `why` and `spent` what keeps it.
+    """
+
+    messages: int
+    until: datetime
+    why: State = State.WORKS
+    spent: str = ""
+
+
+@dataclass(slots=True)
+class _Count:
+    """A row: what was given in the window that began then; the last of it may begin before `until`."""
+
+    began: datetime
+    granted: int
+    until: datetime
+
+
+_COUNTS = (
+    select(upstream_grants)
+    .where(upstream_grants.c.upstream_id == bindparam("upstream_id"))
+    .order_by(upstream_grants.c.span)
+    .with_for_update()
+)
+_KEEP = Batch(
+    upstream_grants.update()
+    .where(upstream_grants.c.upstream_id == bindparam("of"), upstream_grants.c.span == bindparam("in_span"))
+    .values(began=bindparam("now_began"), granted=bindparam("now_granted"), until=bindparam("now_until"))
+)
+
+
+def grant(tx: Connection, items: Sequence[Ask]) -> list[Grant]:
+    """Give each what is left for it.  Upstreams are asked in one order, so that nobody waits for ever."""
+    given: dict[int, Grant] = {}
+    for place in sorted(range(len(items)), key=lambda place: items[place].upstream_id):
+        given[place] = _grant(tx, items[place])
+    return [given[place] for place in range(len(items))]
+
+
+def _grant(tx: Connection, ask: Ask) -> Grant:
+    counts = _counts(tx, ask)
+    left, until, closed = ask.wanted, datetime.max.replace(tzinfo=UTC), []
+    for quota in ask.limits.quotas:
+        count, began = counts[quota.window.value], quota.window.begin(ask.now)
+        if count.began < began:
+            count.began, count.granted = began, 0
+        count.until = end_of(quota.window, count.began)
+        left = min(left, _slice_of(quota.most - count.granted))
+        if count.granted >= quota.most:
+            closed.append(Grant(0, count.until, State.SPENT, str(quota)))
+        until = min(until, count.until)
+    if ask.limits.batch is not None:
+        count, most = counts[_BATCH], ask.limits.batch
+        if ask.now >= count.until + ask.limits.rest:
+            count.began, count.granted = ask.now, 0
+        left = min(left, most - count.granted)
+        if count.granted >= most:
+            reopens = count.until + ask.limits.rest
+            closed.append(Grant(0, reopens, State.PAUSING, f"{most} messages"))
+        until = min(until, ask.now + OF_A_BATCH_FOR)
+    if closed:
+        return max(closed, key=lambda none: none.until)
+    if _BATCH in counts:
+        counts[_BATCH].until = max(counts[_BATCH].until, until)
+    for count in counts.values():
+        count.granted += left
+    _KEEP.run(
+        tx,
+        [
+            {
+                "of": ask.upstream_id,
+                "in_span": span,
+                "now_began": count.began,
+                "now_granted": count.granted,
+                "now_until": count.until,
+            }
+            for span, count in counts.items()
+        ],
+    )
+    return Grant(left, until)
+
+
+def _slice_of(left: int) -> int:
+    return -(-left // _SLICE)
+
+
+def _counts(tx: Connection, ask: Ask) -> dict[str, _Count]:
+    """The rows of all limits that *ask* is under, locked; made if they are not there yet."""
+    spans = {quota.window.value for quota in ask.limits.quotas}
+    if ask.limits.batch is not None:
+        spans.add(_BATCH)
+    found = _locked(tx, ask.upstream_id)
+    if missing := spans - found.keys():
+        statement = insert_for(tx, upstream_grants).on_conflict_do_nothing()
+        rows = [
+            {"upstream_id": ask.upstream_id, "span": span, "began": _NEVER, "granted": 0, "until": _NEVER}
+            for span in sorted(missing)
+        ]
+        tx.execute(statement, rows)
+        found = _locked(tx, ask.upstream_id)
+    return {span: found[span] for span in sorted(spans)}
+
+
+def _locked(tx: Connection, upstream_id: str) -> dict[str, _Count]:
+    rows = tx.execute(_COUNTS, {"upstream_id": upstream_id})
+    return {row.span: _Count(row.began, row.granted, row.until) for row in rows}
+
+
+def end_of(window: Window, began: datetime) -> datetime:
+    """When the next window begins after that which began then."""
+    lengths = {
+        Window.MINUTE: timedelta(minutes=1),
+        Window.HOUR: timedelta(hours=1),
+        Window.DAY: timedelta(days=1),
+    }
+    return began + lengths[window]

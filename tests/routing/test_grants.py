@@ -1,0 +1,170 @@
+"""Limits of an upstream are shared exactly: whoever asks, however often, no more than that is given."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete
+
+from relay.db.engine import write_with
+from relay.db.tables import upstream_grants
+from relay.policy.quotas import Window
+from relay.routing.grants import OF_A_BATCH_FOR, Ask, Grant, grant
+from relay.routing.limits import BadLimits, Limits, checked
+from relay.routing.standing import State
+from tests.kit.clock import NOON
+from tests.routing.conftest import AddUpstream
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+def ask(engine: Engine, upstream_id: str, limits: Limits, wanted: int, now: datetime) -> Grant:
+    return write_with(engine, grant, Ask(upstream_id, limits, wanted, now))
+
+
+def drain(engine: Engine, upstream_id: str, limits: Limits, now: datetime) -> tuple[int, Grant]:
+    """Ask until nothing is given any more; return how much was, and the refusal."""
+    total = 0
+    while (given := ask(engine, upstream_id, limits, 100, now)).messages:
+        total += given.messages
+    return total, given
+
+
+def test_a_window_gives_what_it_has_in_slices_and_says_when_the_next_begins(
+    engine: Engine, add: AddUpstream
+) -> None:
+    limits, upstream = Limits(per_minute=80), add()
+    first = ask(engine, upstream.id, limits, 100, NOON)
+    assert first == Grant(10, NOON + MINUTE), "an eighth at most, to be begun within the minute"
+    total, refusal = drain(engine, upstream.id, limits, NOON + 30 * SECOND)
+    assert total == 70
+    assert refusal == Grant(0, NOON + MINUTE, State.SPENT, "80 messages a minute")
+    assert ask(engine, upstream.id, limits, 1, NOON + MINUTE).messages == 1
+
+
+def test_of_several_limits_the_one_that_lasts_longest_is_told(engine: Engine, add: AddUpstream) -> None:
+    limits, upstream = Limits(per_minute=5, per_hour=5, per_day=100), add()
+    assert drain(engine, upstream.id, limits, NOON) == (
+        5,
+        Grant(0, NOON + 60 * MINUTE, State.SPENT, "5 messages an hour"),
+    )
+
+
+def test_a_batch_is_followed_by_a_pause(engine: Engine, add: AddUpstream) -> None:
+    limits, upstream = Limits(batch=4, pause=30), add()
+    total, refusal = drain(engine, upstream.id, limits, NOON)
+    reopens = NOON + OF_A_BATCH_FOR + 30 * SECOND
+    assert (total, refusal) == (4, Grant(0, reopens, State.PAUSING, "4 messages"))
+    assert ask(engine, upstream.id, limits, 9, reopens - SECOND).messages == 0
+    assert ask(engine, upstream.id, limits, 9, reopens).messages == 4
+
+
+def test_a_batch_that_was_not_filled_goes_on_unless_there_was_a_pause_anyway(
+    engine: Engine, add: AddUpstream
+) -> None:
+    limits, upstream = Limits(batch=4, pause=30), add()
+    assert ask(engine, upstream.id, limits, 3, NOON).messages == 3
+    assert ask(engine, upstream.id, limits, 3, NOON + 10 * SECOND).messages == 1
+    assert ask(engine, upstream.id, limits, 3, NOON + 60 * SECOND).messages == 3
+    assert ask(engine, upstream.id, limits, 9, NOON + 120 * SECOND).messages == 4
+
+
+def test_upstreams_do_not_share_with_each_other(engine: Engine, add: AddUpstream) -> None:
+    limits, one, other = Limits(per_day=3), add("one"), add("other")
+    assert drain(engine, one.id, limits, NOON)[0] == 3
+    assert drain(engine, other.id, limits, NOON)[0] == 3
+
+
+def test_processes_that_ask_at_the_same_moment_get_no_more_together(engine: Engine, add: AddUpstream) -> None:
+    limits, upstream = Limits(per_minute=200, per_hour=150), add()
+    with ThreadPoolExecutor(2) as processes:
+        totals = list(
+            processes.map(lambda _: drain(engine, upstream.id, limits, NOON + 5 * SECOND)[0], range(2))
+        )
+    assert sum(totals) == 150
+
+
+asks = st.lists(
+    st.tuples(
+        st.integers(0, 1),  # which process
+        st.integers(1, 12),  # how many it wants
+        st.integers(0, 45),  # seconds that pass before
+        st.lists(st.integers(0, 60), max_size=12),  # how long each waits until it is begun
+    ),
+    max_size=25,
+)
+some = st.none() | st.integers(1, 12)
+limits = st.builds(
+    lambda minute, hour, batch, pause: Limits(
+        per_minute=minute, per_hour=hour, batch=batch, pause=pause if batch else 0
+    ),
+    some,
+    some,
+    some,
+    st.integers(1, 90),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asks=asks, limits=limits.filter(lambda limits: limits.is_metered))
+def test_whatever_two_processes_do_no_limit_is_exceeded(
+    engine: Engine, add: AddUpstream, asks: list[tuple[int, int, int, list[int]]], limits: Limits
+) -> None:
+    upstream_id = _once(engine, add)
+    now, begun = NOON, list[datetime]()
+    purses: dict[int, Grant] = {}
+    for process, wanted, seconds, waits in asks:
+        now += seconds * SECOND
+        purses[process] = ask(engine, upstream_id, limits, wanted, now)
+        for wait in waits[: purses[process].messages]:
+            if (moment := now + wait * SECOND) < purses[process].until:
+                begun.append(moment)
+    begun.sort()
+    for window, most in ((Window.MINUTE, limits.per_minute), (Window.HOUR, limits.per_hour)):
+        if most is not None:
+            assert max(Counter(map(window.begin, begun)).values(), default=0) <= most
+    if limits.batch is not None:
+        assert max(_runs(begun, limits.rest), default=0) <= limits.batch
+
+
+def _runs(begun: list[datetime], pause: timedelta) -> list[int]:
+    """How many were begun between one pause and the next."""
+    runs: list[int] = []
+    for number, moment in enumerate(begun):
+        if number and moment - begun[number - 1] < pause:
+            runs[-1] += 1
+        else:
+            runs.append(1)
+    return runs
+
+
+def _once(engine: Engine, add: AddUpstream) -> str:
+    """The one upstream of this database, of which nothing was given yet."""
+    with engine.begin() as tx:
+        tx.execute(delete(upstream_grants))
+        found = tx.exec_driver_sql("SELECT id FROM upstreams").scalar()
+    return str(found) if found else add().id
+
+
+def test_limits_are_kept_as_they_were_written() -> None:
+    written = Limits(per_minute=5, batch=3, pause=10, overflows=True)
+    assert Limits.from_json(written.to_json()) == written
+    assert Limits.from_json("{}") == Limits()
+    assert not Limits(per_connection=5, recipients=2, octets=9, overflows=True).is_metered
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(per_minute=0), "1 or more"),
+        (Limits(batch=3), "both --batch and --pause"),
+        (Limits(pause=3), "both --batch and --pause"),
+        (Limits(batch=3, pause=-3), "number of seconds"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(limits: Limits, said: str) -> None:
+    with pytest.raises(BadLimits, match=said):
+        checked(limits)
