@@ -202,7 +202,7 @@ class Lane:
         """Leave the upstream alone for a while; what waits for it goes back into the queue, untried."""
         now = self._clerk.clock.now()
         if not self.standing.is_down(now):
-            until = self.standing.went_down(trouble.reply, now)
+            until = self.standing.went_down(trouble.reply, now, asked_for=trouble.pause)
             log.upstream_down(upstream=self.upstream.name, reply=trouble.reply, until=until)
         self.give_all_back(self.why_down)
 

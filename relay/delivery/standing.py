@@ -35,9 +35,13 @@ class Standing:
         """Whether it is to be left alone."""
         return self._until is not None and now < self._until
 
-    def went_down(self, reply: Reply, now: datetime) -> datetime:
-        """It cannot be sent to, as *reply* says; return until when it is left alone."""
+    def went_down(self, reply: Reply, now: datetime, *, asked_for: timedelta | None = None) -> datetime:
+        """It cannot be sent to, as *reply* says; return until when it is left alone.
+
+        That is as long as it *asked_for* at least, within reason.
+        """
         pause = min(FIRST_BACKOFF * (1 << min(self._failures, 16)), LONGEST_BACKOFF)
+        pause = max(pause, min(asked_for or pause, _LONGEST_ASKED))
         self._failures += 1
         self._until = now + pause * (1 + _JITTER * self._rng.random())
         self.reason = str(reply)
