@@ -25,15 +25,19 @@ def list_queue(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The most lines to show.")] = 50,
 ) -> Shown:
     """List what is in the queue, what expires first first."""
-    from relay.cli import mail, selecting
+    from relay.cli import mail, selecting, stopping
+    from relay.queue.stops import load_stops
 
+    stops = map(stopping.line, desk.read(load_stops).all)
     lines, is_cut = mail.lines(desk, selecting.selections(desk, chosen), limit)
     table = Table(
         mail.HEADINGS, [mail.row(line, desk.now) for line in lines], numbers=frozenset({"to", "tries"})
     )
     more = (f"Only the first {limit} are shown; more with --limit.",) if is_cut else ()
     nothing = "Nothing in the queue fits." if chosen.named else "Nothing is in the queue."
-    return Shown([mail.document(line) for line in lines], (table, *more) if lines else (nothing,))
+    return Shown(
+        [mail.document(line) for line in lines], (*stops, table, *more) if lines else (*stops, nothing)
+    )
 
 
 @app.command("show")
@@ -47,12 +51,13 @@ def show(
     """Show how much is in the queue; with an id, the whole story of that message."""
     from datetime import timedelta
 
-    from relay.cli import stories
+    from relay.cli import stopping, stories
     from relay.queue import browse
+    from relay.queue.stops import load_stops
 
     if message is not None:
         return stories.tell(desk, message)
-    standing = desk.read(browse.counts)
+    standing, stops = desk.read(browse.counts), desk.read(load_stops).all
     accepted = desk.read(browse.accepted_since, desk.now - timedelta(days=1))
     fields = Fields(
         (
@@ -69,8 +74,38 @@ def show(
         "leased": standing.leased,
         "held": standing.held,
         "accepted_last_24_hours": accepted,
+        "stops": [stopping.document(each) for each in stops],
     }
-    return Shown(document, (fields,))
+    return Shown(document, (*map(stopping.line, stops), fields))
+
+
+@app.command("stop")
+@at_the_desk
+def stop(
+    desk: Desk,
+    *,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this user sent.")] = None,
+    upstream: Annotated[str | None, typer.Option(metavar="NAME", help="Only what goes there.")] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for whoever looks at it.")] = "",
+) -> Shown:
+    """Send nothing more until started again: all of it, or one upstream's, or one user's mail."""
+    from relay.cli import stopping
+
+    return stopping.stop(desk, user=user, upstream=upstream, reason=reason)
+
+
+@app.command("start")
+@at_the_desk
+def start(
+    desk: Desk,
+    *,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="What this user sent.")] = None,
+    upstream: Annotated[str | None, typer.Option(metavar="NAME", help="What goes there.")] = None,
+) -> Shown:
+    """End a stop; those of single upstreams and users end only by name."""
+    from relay.cli import stopping
+
+    return stopping.start(desk, user=user, upstream=upstream)
 
 
 @app.command("retry")

@@ -64,6 +64,7 @@ def test_figures_are_shown(run: Run, take: Take) -> None:
         "leased": 0,
         "held": 1,
         "accepted_last_24_hours": 3,
+        "stops": [],
     }
     assert "being delivered  0" in run("queue", "show").out
 
@@ -137,6 +138,33 @@ def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:
     assert run("queue", "list", "--older-than", "long").code == 2
     assert run("queue", "list", "--sender", "a b.c\u2260").code == 2
     assert "There is no route" in run("queue", "list", "--route", "nowhere").err
+
+
+def test_the_queue_is_stopped_and_started_and_says_so(run: Run, engine: Engine, take: Take) -> None:
+    take()
+    run("user", "add", "ann")
+    answer = run("queue", "stop", "--reason", "moving house")
+    assert answer.code == 0
+    assert "The queue was stopped by cli:" in answer.out
+    assert (
+        run("queue", "stop", "--user", "ann").code == run("queue", "stop", "--upstream", "sandbox").code == 0
+    )
+    shown = run("queue", "list").out
+    assert "The queue was stopped" in shown
+    assert "Mail of the user ann was stopped" in shown
+    assert "Mail to the upstream sandbox was stopped" in run("queue", "show").out
+    stops = run("queue", "show", "--json").document["stops"]
+    assert [(stop["user"], stop["upstream"]) for stop in stops] == [
+        (None, None),
+        (None, "sandbox"),
+        ("ann", None),
+    ]
+    answer = run("queue", "start")
+    assert answer.out.startswith("It moves again.\nMail to the upstream sandbox was stopped")
+    assert (run("queue", "start").code, run("queue", "start", "--upstream", "sandbox").code) == (1, 0)
+    assert run("queue", "start", "--user", "ann", "--json").document == {"started": True, "stops": []}
+    assert run("queue", "stop", "--user", "ann", "--upstream", "sandbox").code == 2
+    assert run("queue", "stop", "--user", "nobody").code == 1
 
 
 def test_mail_gets_another_priority_and_the_place_that_goes_with_it(run: Run, take: Take) -> None:
