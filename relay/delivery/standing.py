@@ -12,6 +12,7 @@ from random import Random
 from relay.mail.reply import Reply
 
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=15), timedelta(minutes=15)
+_LONGEST_ASKED = timedelta(days=1)
 _JITTER = 0.2  # so that processes do not all come back at the same moment
 _STRIKES = 3
 
