@@ -21,7 +21,6 @@ from relay.db import revision
 from relay.db.database import Database
 from relay.db.engine import open_engine
 from relay.db.scribe import Scribe, hire
-from relay.delivery.worker import Worker
 from relay.delivery.oauth.tokens import Tokens
 from relay.delivery.stationery import Stationery, load_stationery
 from relay.delivery.worker import Worker
