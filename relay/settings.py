@@ -162,12 +162,27 @@ class Settings:
         ),
     ] = 64 * 1024
     max_header_bytes: Annotated[
-        int, About("The largest header of a message, in octets; never more than 256K.", least=8 * 1024)
+        int,
+        About(
+            "The largest header of a message, in octets; never more than 256K. Each relay on the way adds to "
+            "it, and many refuse what is far smaller.",
+            least=8 * 1024,
+        ),
     ] = 256 * 1024
+    max_header_fields: Annotated[
+        int,
+        About(
+            "The most fields of a header; never more than 2000. All of them are looked at, for each message. "
+            "What comes after the header is not: MIME parts cost nothing here, however many and however "
+            "deeply nested. Where they are looked into, on their way out, that is bounded.",
+            least=100,
+        ),
+    ] = 2000
     longest_hold: Annotated[
         timedelta,
         About(
-            "How far ahead a client may schedule a message (HOLDFOR, HOLDUNTIL); 0s: not at all.",
+            "How far ahead a client may schedule a message (HOLDFOR, HOLDUNTIL); 0s: not at all. A user may "
+            "have a lower limit.",
             least=timedelta(0),
         ),
     ] = timedelta(days=30)

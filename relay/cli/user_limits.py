@@ -1,8 +1,9 @@
-"""relay user limits …: how much a user may send, to whom, and from where."""
+"""relay user limits …: how much a user may send, to whom, from where, and how far ahead."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -38,6 +39,14 @@ FromNetworks = Annotated[
     list[str] | None,
     typer.Option("--network", metavar="CIDR", help='From where it may send; "none": from anywhere.'),
 ]
+LongestHold = Annotated[
+    str | None,
+    typer.Option(
+        "--longest-hold",
+        metavar="TIME",
+        help='How far ahead it may schedule a message, such as 12h or 7d; "none": as far as anybody.',
+    ),
+]
 Beyond = Annotated[
     Literal["refuse", "hold"] | None,
     typer.Option("--beyond", help="What becomes of mail beyond a quota: refused for now, or held."),
@@ -53,14 +62,15 @@ def limits(
     beyond: Beyond = None,
     recipient: Recipients = None,
     network: FromNetworks = None,
+    longest_hold: LongestHold = None,
 ) -> Shown:
-    """Show or change how much a user may send, to whom, and from where."""
+    """Show or change how much a user may send, to whom, from where, and how far ahead."""
     from relay.accounts.users import Edit, edit, find
     from relay.policy.limits import to_members
     from relay.policy.quotas import Beyond as WhatThen
 
     account = desk.read(find, name)
-    if quota or beyond or recipient or network:
+    if quota or beyond or recipient or network or longest_hold:
 
         def changed(limits: Limits) -> Limits:
             if quota:
@@ -69,6 +79,8 @@ def limits(
                 limits = replace(limits, beyond=WhatThen(beyond))
             if recipient:
                 limits = replace(limits, recipients=_recipients(recipient))
+            if longest_hold:
+                limits = replace(limits, longest_hold=_duration(longest_hold))
             return replace(limits, networks=_networks(network)) if network else limits
 
         account = desk.write(
@@ -113,10 +125,27 @@ def _networks(written: list[str]) -> Any:
     return None if written == [_NONE] else parse_networks(",".join(written))
 
 
+def _duration(written: str) -> timedelta | None:
+    from relay.settings import read_duration
+
+    if written == _NONE:
+        return None
+    try:
+        return read_duration(written)
+    except ValueError:
+        raise typer.BadParameter(
+            f'"{written}" is no time such as 12h or 7d.', param_hint="--longest-hold"
+        ) from None
+
+
 def _shown(limits: Limits) -> tuple[tuple[str, str | None], ...]:
+    from relay.settings import render
+
+    hold = None if limits.longest_hold is None else render(limits.longest_hold)
     return (
         ("quotas", "\n".join(map(str, limits.quotas)) or "none"),
         ("beyond a quota", limits.beyond.value if limits.quotas else None),
         ("may send to", "\n".join(limits.recipients.patterns) if limits.recipients else "anybody"),
         ("may send from", "\n".join(limits.networks.prefixes) if limits.networks else "anywhere"),
+        ("may schedule ahead", hold),
     )

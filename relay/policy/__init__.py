@@ -11,6 +11,7 @@ from relay.policy.checks.destination import recipient_is_allowed
 from relay.policy.checks.header_from import header_from_is_granted
 from relay.policy.checks.loop import does_not_loop
 from relay.policy.checks.origin import origin_is_allowed
+from relay.policy.checks.quota import within_whole_quotas
 from relay.policy.checks.recipients import within_recipient_count
 from relay.policy.checks.sender import sender_is_granted
 from relay.policy.checks.size import fits_size
@@ -31,9 +32,9 @@ class Stage(StrEnum):
 Check = Callable[[Submission], Decision]
 
 CHECKS: Mapping[Stage, tuple[Check, ...]] = {
-    Stage.MAIL: (origin_is_allowed, sender_is_granted, fits_size),
+    Stage.MAIL: (origin_is_allowed, sender_is_granted, fits_size, within_whole_quotas),
     Stage.RCPT: (within_recipient_count, recipient_is_allowed),
-    Stage.DATA: (fits_size, does_not_loop, header_from_is_granted),
+    Stage.DATA: (fits_size, within_whole_quotas, does_not_loop, header_from_is_granted),
 }
 
 

@@ -35,10 +35,15 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """What became of it.  `exceeded` is the quota that it went beyond, if any."""
+    """What became of it.
+
+    `exceeded` is the quota that it went beyond, if any: used up before, or one that it alone is more than.
+    """
 
     is_kept: bool
     exceeded: Quota | None = None
+    was_used_up: bool = False
+    is_beyond_all: bool = False
 
 
 class _Meter:
@@ -79,7 +84,7 @@ def accept_metered(tx: Connection, items: Sequence[Metered]) -> list[Metering]:
         if exceeded is not None:
             told.append(_notice(item, [exceeded], item.limits.beyond.value))
         if exceeded is not None and item.limits.beyond is Beyond.REFUSE:
-            meterings.append(Metering(is_kept=False, exceeded=exceeded))
+            meterings.append(_refused(meter, item, exceeded, cost))
             continue
         if exceeded is None and (near := _nearly_used(meter, item, cost)):
             told.append(_notice(item, near, "near"))
@@ -119,6 +124,16 @@ def _exceeded(meter: _Meter, item: Metered, cost: Usage) -> Quota | None:
         if quota.is_exceeded_by(after):
             return quota
     return None
+
+
+def _refused(meter: _Meter, item: Metered, exceeded: Quota, cost: Usage) -> Metering:
+    before = counted(meter.used(item, exceeded.window), exceeded.unit)
+    return Metering(
+        is_kept=False,
+        exceeded=exceeded,
+        was_used_up=exceeded.is_exceeded_by(before + 1),
+        is_beyond_all=exceeded.is_exceeded_by(counted(cost, exceeded.unit)),
+    )
 
 
 def _nearly_used(meter: _Meter, item: Metered, cost: Usage) -> list[Quota]:

@@ -29,12 +29,13 @@ from relay.queue.notices import note
 from relay.routing.routes import RoutingTable
 from relay.settings import Settings
 from relay.submission import replies
-from relay.submission.keeping import keep
+from relay.submission.keeping import keep, nothing_left_of
 from relay.submission.letter import BadLetter, Letter, Shape, read_letter
 from relay.submission.refusals import MESSAGE, Refusals
 from relay.submission.send_at import hold_as_asked
 from relay.submission.stamp import stamp
 from relay.submission.told_priority import sender_ok
+from relay.submission.used_up import UsedUp
 
 if TYPE_CHECKING:
     from relay.submission.server import Server, ServerSession
@@ -62,6 +63,7 @@ class Handler:
         self._office = office
         self._limits = (office.settings.value, _limits_of(office.settings.value))
         self._aside: set[asyncio.Future[Any]] = set()
+        self._used_up = UsedUp()
         self.refusals = Refusals(office.db, office.clock, office.new_id)
 
     def limits(self) -> Limits:
@@ -81,8 +83,8 @@ class Handler:
         _sender: str,
         _options: list[str],
     ) -> Reply:
-        """Ask whether this user may send as this address."""
-        refusal = self._ask(Stage.MAIL, session, envelope)
+        """Ask whether this user may send as this address, and has anything left to send."""
+        refusal = self._ask(Stage.MAIL, session, envelope) or self._foreseen(session, envelope)
         return refusal or sender_ok(_user(session), envelope.parameters.get("mt_priority"))
 
     async def handle_RCPT(
@@ -102,7 +104,8 @@ class Handler:
         try:
             shape = _shape_of(self._office.settings.value)
             letter = read_letter(envelope.content, is_dot_stuffed=envelope.is_dot_stuffed, shape=shape)
-            hold_as_asked(self._office, envelope, letter)
+            own = _user(session).limits
+            hold_as_asked(self._office, envelope, letter, limits=self.limits(), own=own)
         except BadLetter as fault:
             return self._refuse(session, envelope, "letter", fault.reply)
         refusal = self._ask(Stage.DATA, session, envelope, letter)
@@ -139,6 +142,14 @@ class Handler:
             if isinstance(decision, Reject):
                 self._tell(transaction.notices)
         return decision.reply if isinstance(decision, Reject) else None
+
+    def _foreseen(self, session: ServerSession, transaction: Transaction) -> Reply | None:
+        user = _user(session)
+        quota = self._used_up.quota_of(user, self._office.clock.now()) if user.limits.quotas else None
+        if quota is None:
+            return None
+        refused = nothing_left_of(quota)
+        return self._refuse(session, transaction, refused.rule, refused.reply)
 
     def _refuse(self, session: ServerSession, transaction: Transaction, rule: str, reply: Reply) -> Reply:
         """Remember that *rule* says no, and return what it says."""
@@ -183,7 +194,7 @@ class Handler:
 
     async def _keep(self, session: ServerSession, transaction: Transaction, letter: Letter) -> Reply:
         made = stamp(self._office, session, transaction, letter)
-        said = await keep(self._office, _user(session), made)
+        said = await keep(self._office, _user(session), made, self._used_up)
         return self._refuse(session, transaction, said.rule, said.reply) if isinstance(said, Reject) else said
 
 
@@ -193,7 +204,12 @@ def _user(session: ServerSession) -> User:
 
 
 def _shape_of(settings: Settings) -> Shape:
-    return Shape(settings.max_line_bytes, settings.max_header_bytes, settings.refuse_bare_newlines)
+    return Shape(
+        settings.max_line_bytes,
+        settings.max_header_bytes,
+        settings.max_header_fields,
+        settings.refuse_bare_newlines,
+    )
 
 
 def _limits_of(settings: Settings) -> Limits:
@@ -201,4 +217,5 @@ def _limits_of(settings: Settings) -> Limits:
         max_message_bytes=settings.max_message_bytes,
         max_recipients=settings.max_recipients,
         max_received_fields=settings.max_received_fields,
+        longest_hold=settings.longest_hold,
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from relay import log
 from relay.mail.reply import Reply
+from relay.policy.checks.quota import beyond_whole
 from relay.policy.decision import Reject
+from relay.policy.quotas import Quota
 from relay.policy.submission import User
 from relay.queue.accept import accept
 from relay.queue.metered import Metered, Metering, accept_metered
 from relay.submission import replies
 from relay.submission.stamp import Stamped
+from relay.submission.used_up import UsedUp
 
 if TYPE_CHECKING:
     from relay.submission.handler import Office
@@ -20,7 +24,7 @@ QUOTA_USED_UP = Reply(450, "7.1", "Sending limit reached ({quota}); try again la
 RULE = "within_quotas"
 
 
-async def keep(office: Office, user: User, made: Stamped) -> Reply | Reject:
+async def keep(office: Office, user: User, made: Stamped, used_up: UsedUp) -> Reply | Reject:
     """Commit the message, and give the worker what is leased to it; or say which quota is used up."""
     try:
         metering = await _commit(office, user, made)
@@ -29,7 +33,7 @@ async def keep(office: Office, user: User, made: Stamped) -> Reply | Reject:
         raise
     if not metering.is_kept:
         _give_up(office, made)
-        return Reject(QUOTA_USED_UP.saying(QUOTA_USED_UP.text.format(quota=metering.exceeded)), RULE)
+        return _refusal(used_up, user, metering, made.acceptance.accepted_at)
     # The message is ours from here on: the commit above is our promise.
     acceptance = made.acceptance
     log.message_accepted(
@@ -47,6 +51,19 @@ async def keep(office: Office, user: User, made: Stamped) -> Reply | Reject:
         for claimed in made.in_hand:
             office.handover.put(claimed)
     return replies.QUEUED.saying(f"Queued as {acceptance.id}")
+
+
+def nothing_left_of(quota: Quota) -> Reject:
+    """The refusal of a message for which nothing of *quota* is left."""
+    return Reject(QUOTA_USED_UP.saying(QUOTA_USED_UP.text.format(quota=quota)), RULE)
+
+
+def _refusal(used_up: UsedUp, user: User, metering: Metering, now: datetime) -> Reject:
+    quota = metering.exceeded
+    assert quota is not None, "what is not kept went beyond a quota"
+    if metering.was_used_up:
+        used_up.learn(user, quota, now)
+    return beyond_whole(quota) if metering.is_beyond_all else nothing_left_of(quota)
 
 
 _KEPT = Metering(is_kept=True)

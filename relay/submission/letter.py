@@ -24,6 +24,7 @@ class Shape(NamedTuple):
 
     longest_line: int
     largest_header: int
+    most_fields: int
     refuse_bare: bool = False
 
 
@@ -54,5 +55,8 @@ def read_letter(data: bytes, *, is_dot_stuffed: bool, shape: Shape) -> Letter:
         raise BadLetter(replies.BAD_HEADER.saying(f"Bad message header: {fault}")) from None
     if header.end > shape.largest_header:
         words = f"Bad message header: the header is longer than {shape.largest_header} octets"
+        raise BadLetter(replies.BAD_HEADER.saying(words))
+    if len(header.fields) > shape.most_fields:
+        words = f"Bad message header: the header has more than {shape.most_fields} fields"
         raise BadLetter(replies.BAD_HEADER.saying(words))
     return Letter(content, header)

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from relay.mail.header import Header
+from relay.policy.limits import Limits, lower
 from relay.submission import replies
 from relay.submission.letter import BadLetter, Letter
 
@@ -28,18 +29,23 @@ _TOO_LATE = replies.BAD_HEADER.saying("X-Relay-Send-At lies further ahead than m
 _TWO_DATES = replies.BAD_HEADER.saying("X-Relay-Send-At contradicts HOLDFOR or HOLDUNTIL")
 
 
-def hold_as_asked(office: Office, transaction: Transaction, letter: Letter) -> None:
-    """Note in *transaction* until when the header of *letter* wants it held.  Raises BadLetter."""
+def hold_as_asked(
+    office: Office, transaction: Transaction, letter: Letter, *, limits: Limits, own: Limits
+) -> None:
+    """Note in *transaction* until when the header of *letter* wants it held.
+
+    Raises BadLetter, also for what is beyond the server's *limits*, or the user's *own*.
+    """
     if FIELD in letter.header.by_name:
         transaction.parameters["hold_until"] = send_at(
             letter.header,
             asked=transaction.parameters.get("hold_until"),
             now=office.clock.now(),
-            longest=office.settings.value.longest_hold,
+            longest=lower(own.longest_hold, limits.longest_hold),
         )
 
 
-def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: timedelta) -> datetime:
+def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: timedelta | None) -> datetime:
     """Until when *header* wants the message held.
 
     Raises BadLetter for what is no date, for a date beyond *longest*, and beside one that MAIL *asked* for.
@@ -50,7 +56,7 @@ def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: t
     moment = _read(fields[0].text) if len(fields) == 1 else None
     if moment is None:
         raise BadLetter(_NOT_A_DATE)
-    if moment > now + longest:
+    if longest is not None and moment > now + longest:
         raise BadLetter(_TOO_LATE)
     return moment
 

@@ -70,6 +70,11 @@ def test_limits_are_shown_changed_and_taken_away(run: Run, ann: None) -> None:
     assert "100 messages an hour" in run("user", "limits", "ann").out
     fewer = run("user", "limits", "ann", "--quota", "octets/day=none", "--network", "10.0.0.0/8", "--json")
     assert fewer.document["limits"] == {"quotas": {"messages/hour": 100}, "networks": ["10.0.0.0/8"]}
+    assert "may schedule ahead" not in run("user", "limits", "ann").out
+    held = run("user", "limits", "ann", "--longest-hold", "1d 12h", "--json")
+    assert held.document["limits"]["longest_hold"] == 36 * 3600
+    assert "1d 12h" in run("user", "limits", "ann").out
+    run("user", "limits", "ann", "--longest-hold", "none")
     assert run("user", "limits", "ann", "--quota", "none", "--network", "none", "--json").document == {
         "name": "ann",
         "limits": {},
@@ -78,7 +83,12 @@ def test_limits_are_shown_changed_and_taken_away(run: Run, ann: None) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [("--quota", "letters/day=1"), ("--quota", "messages/day=many"), ("--network", "here")],
+    [
+        ("--quota", "letters/day=1"),
+        ("--quota", "messages/day=many"),
+        ("--network", "here"),
+        ("--longest-hold", "long"),
+    ],
 )
 def test_limits_that_are_none_are_refused(run: Run, ann: None, options: tuple[str, str]) -> None:
     answer = run("user", "limits", "ann", *options)

@@ -71,7 +71,12 @@ def test_the_null_sender_needs_a_granted_from_even_where_all_is_allowed() -> Non
 def test_every_check_can_be_asked_by_itself() -> None:
     asked = submission(sender="boss@elsewhere.test", size_declared=20, limits=Limits(max_message_bytes=10))
     said = {name: isinstance(decision, Reject) for name, decision in explain(Stage.MAIL, asked)}
-    assert said == {"origin_is_allowed": False, "sender_is_granted": True, "fits_size": True}
+    assert said == {
+        "origin_is_allowed": False,
+        "sender_is_granted": True,
+        "fits_size": True,
+        "within_whole_quotas": False,
+    }
 
 
 def test_limits_are_read_as_they_were_written() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from relay.policy.limits import lower
+from relay.settings import render
 from relay.submission import replies
 from relay.submission.extensions.base import BadParameter, Extension
 
@@ -18,13 +20,9 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d
 _NOT_A_MOMENT = replies.BAD_PARAMETER.saying("HOLDUNTIL is a moment such as 2026-12-24T18:00:00Z (RFC 3339)")
 
 
-def _longest(server: Server) -> timedelta:
-    return server.door.office.settings.value.longest_hold
-
-
 def _announce(server: Server) -> str | None:
-    """Both limits, the interval in seconds and the moment (RFC 4865 §4); nothing where holding is off."""
-    longest = _longest(server)
+    """The server's limits, as an interval in seconds and as a moment; nothing where holding is off."""
+    longest = server.door.limits().longest_hold
     if not longest:
         return None
     latest = (server.door.office.clock.now() + longest).replace(tzinfo=None, microsecond=0)
@@ -48,8 +46,14 @@ def _hold_until(server: Server, value: str) -> Mapping[str, Any]:
 
 
 def _held(server: Server, until: datetime) -> Mapping[str, Any]:
-    if until > server.door.office.clock.now() + _longest(server):
-        raise BadParameter(replies.BAD_PARAMETER.saying("That is longer than messages are held here"))
+    """The parameter's field, unless that is later than the server and the user's own limits allow."""
+    user = server.session.user
+    assert user is not None, "the table of verbs asks for a login before MAIL"
+    longest = lower(user.limits.longest_hold, server.door.limits().longest_hold)
+    if longest is not None and until > server.door.office.clock.now() + longest:
+        raise BadParameter(
+            replies.BAD_PARAMETER.saying(f"Messages are held here for at most {render(longest)}")
+        )
     return {"hold_until": until}
 
 
