@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.add_column("attempts", sa.Column("perhaps_delivered", sa.Boolean))
     op.add_column("deliveries", sa.Column("late_at", UtcDateTime))
     op.add_column("deliveries", sa.Column("keeps_content", sa.Boolean))
-    op.add_column("deliveries", sa.Column("copied_to", sa.String(320)))
+    op.add_column("deliveries", sa.Column("copied_to", sa.Text))
     is_told_of = sa.text("late_at IS NOT NULL AND state IN ('queued', 'waiting')")
     op.create_index(
         "ix_deliveries_late",

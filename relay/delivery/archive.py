@@ -19,9 +19,9 @@ def archive_copies(
 ) -> tuple[Acceptance, ...]:
     """The copy of what *upstream* just took of this delivery, if its archive wants one.
 
-    One for each transaction that was taken: a message sent in parts, or to some only at the second
-    try, has several.  It goes the way of the original, behind all other mail, and nobody is told if
-    it does not arrive.
+    It is made for each transaction that was taken, and the queue keeps the first of a message, also
+    of one sent in parts, or to some only at the second try.  It goes the way of the original, behind
+    all other mail, and nobody is told if it does not arrive.
     """
     if upstream.archive_address is None or claimed.origin in _NOT_COPIED:
         return ()

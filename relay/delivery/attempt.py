@@ -6,7 +6,7 @@ anything is written down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from relay import log
@@ -93,10 +93,12 @@ def tell(settlement: Settlement) -> None:
             log.delivery_deferred(delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0]))
 
 
-def announce_followers(settlement: Settlement) -> None:
-    """Log the messages of our own that came of it, once they are committed."""
+def announce_followers(settlement: Settlement, accepted: Collection[str]) -> None:
+    """Log the messages of our own that came of it, by the ids of those that were *accepted*."""
     failed = sum(o.disposition is not Disposition.DELIVERED for o in settlement.outcomes)
     for follower in settlement.bounces:
+        if follower.id not in accepted:
+            continue
         log.message_accepted(
             message=follower.id,
             origin=follower.origin.value,

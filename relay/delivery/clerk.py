@@ -24,6 +24,7 @@ from relay.delivery.tried import Try
 from relay.queue.claim import Release, release
 from relay.queue.content import read_content
 from relay.queue.items import Settlement
+from relay.queue.settle import Settled
 from relay.routing.health import Sign, record_connected, record_success
 
 # Octets of letters too large to come with the claim that may be read at once: besides the budget of
@@ -114,12 +115,12 @@ class Clerk:
         if not held.is_lost:
             self._write(release, Release(held.claimed, reason, due_at))
 
-    def _settled(self, held: Held, settlement: Settlement, is_ours: bool) -> None:  # noqa: FBT001
-        if not is_ours:
+    def _settled(self, held: Held, settlement: Settlement, settled: Settled) -> None:
+        if not settled.is_ours:
             log.lease_lost(delivery=str(held.claimed.key))
         self.hands.let_go(held)
-        if settlement.bounces:
-            announce_followers(settlement)
+        if settled.accepted:
+            announce_followers(settlement, settled.accepted)
             self._on_more()
 
     # Signs of life -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from relay.clock import Clock
 from relay.db.database import Database
 from relay.delivery.hands import Held
 from relay.queue.items import Settlement
-from relay.queue.settle import settle
+from relay.queue.settle import Settled, settle
 
 # Sent, but not written down yet: what would go twice if this process died now.  Several times what a
 # fast upstream takes during a commit, so that it is only reached when the database is in trouble.
@@ -32,7 +32,7 @@ DATABASE_AWAY = (OperationalError, InterfaceError, NoConnection)
 
 
 class Ledger:
-    """Settles, and calls *on_settled* with what was settled, how, and whether its lease was still ours.
+    """Settles, and calls *on_settled* with what was settled, how, and what came of that.
 
     *on_free* is called when it is no longer stuck.
     """
@@ -42,7 +42,7 @@ class Ledger:
         db: Database,
         clock: Clock,
         *,
-        on_settled: Callable[[Held, Settlement, bool], None],
+        on_settled: Callable[[Held, Settlement, Settled], None],
         on_free: Callable[[], None],
     ) -> None:
         self._db = db
@@ -77,12 +77,12 @@ class Ledger:
         for task in self._insisting:
             task.cancel()
 
-    def _look(self, held: Held, settlement: Settlement, written: asyncio.Future[bool]) -> None:
+    def _look(self, held: Held, settlement: Settlement, written: asyncio.Future[Settled]) -> None:
         # No task a settlement: nearly all are written at once.
         if written.cancelled():
             return
         if (fault := written.exception()) is None:
-            self._done(held, settlement, is_ours=written.result(), was_stuck=self.is_stuck)
+            self._done(held, settlement, written.result(), was_stuck=self.is_stuck)
             return
         task = asyncio.ensure_future(self._insist(held, settlement, fault))
         self._insisting.add(task)
@@ -99,20 +99,20 @@ class Ledger:
             await self._clock.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
             try:
-                is_ours = await self._db.write(settle, settlement)
+                settled = await self._db.write(settle, settlement)
             except Exception as again:  # noqa: BLE001  nothing may make us forget it
                 fault = again
             else:
                 break
         was_stuck = self.is_stuck
         self._kept_waiting -= is_away
-        self._done(held, settlement, is_ours=is_ours, was_stuck=was_stuck)
+        self._done(held, settlement, settled, was_stuck=was_stuck)
 
-    def _done(self, held: Held, settlement: Settlement, *, is_ours: bool, was_stuck: bool) -> None:
+    def _done(self, held: Held, settlement: Settlement, settled: Settled, *, was_stuck: bool) -> None:
         self._unwritten -= 1
         if not self._unwritten:
             self._all_written.set()
-        self._on_settled(held, settlement, is_ours)
+        self._on_settled(held, settlement, settled)
         if was_stuck and not self.is_stuck:
             self._on_free()
 

@@ -140,7 +140,8 @@ class Settlement:
 
     `retry_at` is when those deferred are tried again, with `rank_at` their place among others;
     None if there are none.  `bounces` are accepted in the same transaction, so that a failure is
-    never noted without its report.  `keeps_content`: the upstream wants it kept (the sandbox).
+    never noted without its report; of copies for an archive, one a message.  `keeps_content`: the
+    upstream wants it kept (the sandbox), whatever the upstreams of other parts want.
     """
 
     claimed: Claimed

@@ -42,6 +42,8 @@ _LOCK_ALL_OF = (
         deliveries.c.state,
         deliveries.c.leased_by,
         deliveries.c.attempts,
+        deliveries.c.keeps_content,
+        deliveries.c.copied_to,
     )
     .where(deliveries.c.message_id.in_(_AMONG))
     # In one order, so that two processes cannot wait for each other.
@@ -96,20 +98,25 @@ class Standing(NamedTuple):
     state: DeliveryState
     leased_by: str | None
     attempts: int
+    keeps_content: bool | None
+    copied_to: str | None
+
+    @property
+    def needs_content(self) -> bool:
+        """Whether the message itself is still to be sent, or to be kept."""
+        return self.state in ACTIVE or bool(self.keeps_content)
 
 
 def lock_messages(tx: Connection, message_ids: Collection[str]) -> dict[DeliveryKey, Standing]:
     """Return how every delivery of these messages stands, and let nobody else change it meanwhile."""
     rows = tx.execute(_LOCK_ALL_OF, {"message_ids": list(message_ids)})
-    return {
-        DeliveryKey(message_id, part): Standing(state, leased_by, attempts)
-        for message_id, part, state, leased_by, attempts in rows
-    }
+    return {DeliveryKey(message_id, part): Standing(*stands) for message_id, part, *stands in rows}
 
 
 def is_held(standing: Mapping[DeliveryKey, Standing], claimed: Claimed) -> bool:
     """Whether the lease that *claimed* came with is still in force."""
-    return standing.get(claimed.key) == (DeliveryState.LEASED, claimed.lease.owner, claimed.number)
+    stands = standing.get(claimed.key)
+    return stands is not None and stands[:3] == (DeliveryState.LEASED, claimed.lease.owner, claimed.number)
 
 
 def params(key: DeliveryKey, **values: Any) -> dict[str, Any]:
@@ -160,10 +167,12 @@ def open_recipients(tx: Connection, message_ids: Collection[str]) -> dict[Delive
 
 def drop_finished(tx: Connection, message_ids: Collection[str]) -> None:
     """Forget the contents of those of *message_ids* that no delivery needs any more."""
-    still_needed = {
-        key.message_id for key, stands in lock_messages(tx, message_ids).items() if stands.state in ACTIVE
-    }
-    drop_contents(tx, set(message_ids) - still_needed)
+    drop_contents(tx, set(message_ids) - needing_content(lock_messages(tx, message_ids)))
+
+
+def needing_content(standing: Mapping[DeliveryKey, Standing]) -> set[str]:
+    """Return the messages of which some delivery still needs the content."""
+    return {key.message_id for key, stands in standing.items() if stands.needs_content}
 
 
 def _claimed(

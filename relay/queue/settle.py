@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,10 +19,19 @@ from relay.db.tables import attempts, deliveries, recipients
 from relay.mail.disposition import Disposition, Outcome
 from relay.queue.accept import accept
 from relay.queue.content import drop_contents
-from relay.queue.items import DeliveryKey, Settlement
-from relay.queue.leasing import END, OF_KEY, Standing, is_held, lock_messages, open_recipients, params
+from relay.queue.items import Acceptance, DeliveryKey, Origin, Settlement
+from relay.queue.leasing import (
+    END,
+    OF_KEY,
+    Standing,
+    is_held,
+    lock_messages,
+    needing_content,
+    open_recipients,
+    params,
+)
 from relay.queue.notices import note
-from relay.queue.states import ACTIVE, END_OF, RESTING, DeliveryState, RecipientState
+from relay.queue.states import END_OF, RESTING, DeliveryState, RecipientState
 
 _IS_OPEN = (recipients.c.message_id == bindparam("of_message")) & (recipients.c.state == RecipientState.OPEN)
 _WORD: Mapping[str, Any] = {
@@ -51,6 +60,13 @@ _WAIT = Batch(
     )
 )
 
+_END_KEEPING = Batch(
+    update(deliveries)
+    .where(OF_KEY)
+    .values(state=DeliveryState.DONE, leased_by=None, leased_until=None, reason=None, keeps_content=True)
+)
+_COPIED = Batch(update(deliveries).where(OF_KEY).values(copied_to=bindparam("archives")))
+
 _ATTEMPT_KEY = ("message_id", "part", "number")
 _RECORD = {
     "sqlite": Batch(sqlite.insert(attempts).on_conflict_do_nothing(), apart=_ATTEMPT_KEY),
@@ -60,11 +76,18 @@ _RECORD = {
 Rows = list[dict[str, Any]]
 
 
-def settle(tx: Connection, items: Sequence[Settlement]) -> list[bool]:
-    """Write down how attempts ended, with the bounces and notices they cause.
+class Settled(NamedTuple):
+    """Whether the lease was still in force, and which messages of our own came of it, by id."""
 
-    False for each whose lease was lost before: what it says of recipients that are still open
-    counts all the same.  Raises ValueError if a recipient has no outcome, or one deferred no time.
+    is_ours: bool
+    accepted: tuple[str, ...] = ()
+
+
+def settle(tx: Connection, items: Sequence[Settlement]) -> list[Settled]:
+    """Write down how attempts ended, with the bounces, copies and notices they cause.
+
+    If a lease was lost before, what its settlement says of recipients that are still open counts all
+    the same.  Raises ValueError if a recipient has no outcome, or one deferred no time.
     """
     for item in items:
         _check(item)
@@ -75,9 +98,12 @@ def settle(tx: Connection, items: Sequence[Settlement]) -> list[bool]:
     _settle_recipients(tx, known)
     _move_deliveries(tx, known, standing)
     _record_attempts(tx, known)
-    accept(tx, [bounce for item in news for bounce in item.bounces])
+    followers = {id(item): _followers(item, standing) for item in news if item.bounces}
+    accept(tx, [follower for those in followers.values() for follower in those])
+    _COPIED.run(tx, [row for item in news if item.bounces for row in _copied(item, standing)])
     note(tx, [notice for item in news for notice in item.notices])
-    return held
+    accepted = {which: tuple(follower.id for follower in those) for which, those in followers.items()}
+    return [Settled(is_ours, accepted.get(id(item), ())) for item, is_ours in zip(items, held, strict=True)]
 
 
 def _check(item: Settlement) -> None:
@@ -124,6 +150,37 @@ def _ended(item: Settlement) -> set[int]:
     return {o.number for o in item.outcomes if _end_of(o, item) is not RecipientState.OPEN}
 
 
+# --- copies for archives --------------------------------------------------------------------------
+
+
+def _followers(item: Settlement, standing: dict[DeliveryKey, Standing]) -> list[Acceptance]:
+    """The messages of our own that are to be accepted: of copies for an archive, one a message.
+
+    Whichever part goes out first brings it there; *standing* then tells the others.
+    """
+    followers: list[Acceptance] = []
+    for follower in item.bounces:
+        if follower.origin is Origin.ARCHIVE:
+            key, archive = item.claimed.key, str(follower.envelope.recipients[0].address)
+            if archive in _archives_of(key.message_id, standing):
+                continue
+            copied_to = "\n".join(filter(None, (standing[key].copied_to, archive)))
+            standing[key] = standing[key]._replace(copied_to=copied_to)
+        followers.append(follower)
+    return followers
+
+
+def _archives_of(message_id: str, standing: Mapping[DeliveryKey, Standing]) -> set[str]:
+    copied = [stands.copied_to for key, stands in standing.items() if key.message_id == message_id]
+    return {archive for those in copied if those for archive in those.split("\n")}
+
+
+def _copied(item: Settlement, standing: Mapping[DeliveryKey, Standing]) -> Rows:
+    key = item.claimed.key
+    has_copy = any(follower.origin is Origin.ARCHIVE for follower in item.bounces)
+    return [params(key, archives=standing[key].copied_to)] if has_copy else []
+
+
 # --- recipients -----------------------------------------------------------------------------------
 
 
@@ -157,8 +214,8 @@ def _move_deliveries(
     tx: Connection, items: Sequence[Settlement], standing: dict[DeliveryKey, Standing]
 ) -> None:
     ended: Rows = []
+    keeping: Rows = []
     waiting: Rows = []
-    kept: set[str] = set()
     for item in items:
         key, stands = item.claimed.key, standing[item.claimed.key]
         is_ours = is_held(standing, item.claimed)
@@ -168,14 +225,12 @@ def _move_deliveries(
                 standing[key] = stands._replace(state=DeliveryState.WAITING)
         elif is_ours or stands.state in RESTING:
             # Even if the lease ran out: nobody has to try again what is done.
-            ended.append(params(key))
-            standing[key] = stands._replace(state=DeliveryState.DONE)
-            if item.keeps_content:
-                kept.add(key.message_id)
+            (keeping if item.keeps_content else ended).append(params(key))
+            standing[key] = stands._replace(state=DeliveryState.DONE, keeps_content=item.keeps_content)
     _WAIT.run(tx, waiting)
     END.run(tx, ended)
-    touched = {row["of_message"] for row in ended} - kept
-    drop_contents(tx, touched - _still_active(standing))
+    _END_KEEPING.run(tx, keeping)
+    drop_contents(tx, {row["of_message"] for row in ended} - needing_content(standing))
 
 
 def _wait(item: Settlement) -> dict[str, Any]:
@@ -186,10 +241,6 @@ def _wait(item: Settlement) -> dict[str, Any]:
         ranked_at=item.rank_at or item.retry_at,
         why=str(reply),
     )
-
-
-def _still_active(standing: Mapping[DeliveryKey, Standing]) -> set[str]:
-    return {key.message_id for key, stands in standing.items() if stands.state in ACTIVE}
 
 
 # --- attempts -------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def claim_one(engine: Engine, owner: str = OWNER, *, at: datetime = NOON) -> Cla
 
 
 def finish(engine: Engine, *settlements: Settlement) -> list[bool]:
-    return run(engine, settle, *settlements)
+    """Settle; whether each lease was still in force."""
+    return [settled.is_ours for settled in run(engine, settle, *settlements)]
 
 
 def states(engine: Engine) -> dict[DeliveryKey, DeliveryState]:

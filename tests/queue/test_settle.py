@@ -12,6 +12,7 @@ from relay.queue.claim import Release, TakeBack, release, take_back
 from relay.queue.content import read_content
 from relay.queue.control import Hold, hold
 from relay.queue.items import Acceptance, Claimed, Origin
+from relay.queue.janitor import promote
 from relay.queue.selection import Selection
 from relay.queue.settle import settle
 from relay.queue.states import DeliveryState, RecipientState
@@ -149,6 +150,54 @@ def test_an_upstream_may_want_the_content_kept(engine: Engine) -> None:
     finish(engine, make_settlement(claim_one(engine), keeps_content=True))
     assert state(engine) is DONE
     assert count(engine, contents) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_one_upstream_wants_kept_is_kept_whatever_the_others_want(engine: Engine, first: int) -> None:
+    keep(engine, make_acceptance(envelope=to("a", "b"), per_part=1))
+    parts = claim(engine)
+    for number, claimed in enumerate((parts[first], parts[1 - first])):
+        assert count(engine, contents) == 1
+        finish(engine, make_settlement(claimed, keeps_content=number == 0))
+    assert count(engine, contents) == 1
+    assert set(states(engine).values()) == {DONE}
+
+
+def copy_for(archive: str) -> Acceptance:
+    return make_acceptance(origin=Origin.ARCHIVE, session=None, envelope=make_envelope(recipients=[archive]))
+
+
+def copies(engine: Engine) -> list[str]:
+    with engine.connect() as tx:
+        query = select(recipients.c.address).join(messages).where(messages.c.origin == "archive")
+        return sorted(tx.execute(query).scalars())
+
+
+def test_an_archive_gets_one_copy_of_a_message(engine: Engine) -> None:
+    keep(engine, make_acceptance(envelope=to("a", "b", "c", "d"), per_part=1))
+    one, two, three, four = claim(engine)
+    archive = "archive@example.com"
+    settled = run(
+        engine,
+        settle,
+        make_settlement(one, bounces=(copy_for(archive),)),
+        make_settlement(two, bounces=(copy_for(archive),)),
+    )
+    assert [len(each.accepted) for each in settled] == [1, 0]
+    assert not run(engine, settle, make_settlement(three, bounces=(copy_for(archive),)))[0].accepted
+    assert copies(engine) == [archive]
+    finish(engine, make_settlement(four, bounces=(copy_for("other@example.com"),)))
+    assert copies(engine) == [archive, "other@example.com"]
+
+
+def test_who_gets_it_at_a_later_try_brings_the_archive_no_second_copy(engine: Engine) -> None:
+    keep(engine, make_acceptance(envelope=to("a", "b")))
+    copy, again = copy_for("archive@example.com"), copy_for("archive@example.com")
+    finish(engine, make_settlement(claim_one(engine), DELIVERED, DEFERRED, retry_at=NOON, bounces=(copy,)))
+    run(engine, promote, NOON)
+    mine = next(each for each in claim(engine) if each.key.message_id != copy.id)
+    finish(engine, make_settlement(mine, bounces=(again,)))
+    assert copies(engine) == ["archive@example.com"]
 
 
 def test_a_failure_and_its_bounce_are_one_thing(engine: Engine) -> None:

@@ -77,7 +77,7 @@ deliveries = Table(  # the unit of the queue: one message, one route, at most N 
     Column("reason", Text),  # why it waits or is held, in words
     Column("late_at", UtcDateTime),  # when its sender is to hear that it takes long; null: never, or told
     Column("keeps_content", Boolean),  # its upstream wants the message kept (the sandbox); null: no
-    Column("copied_to", ADDRESS),  # the archive that was sent a copy on its account
+    Column("copied_to", Text),  # the archives that were sent a copy on its account, one a line
     sqlite_with_rowid=False,
 )
 partial_index(
