@@ -4,8 +4,8 @@
 class Budget:
     """Octets that may be held at once; whoever holds a message has taken its size and gives it back.
 
-    A single message larger than the whole budget is let through when nothing else is held, or it
-    could never be sent.
+    A single message larger than the whole budget is let through when nothing else is held, however
+    it comes, or it could never be sent.
     """
 
     __slots__ = ("limit", "used")
@@ -40,7 +40,9 @@ class Reservation:
         more = octets - self.octets
         if more <= 0:
             return True
-        if not self._budget.take(more):
+        if self._budget.used == self.octets:  # nobody else holds anything
+            self._budget.used += more
+        elif not self._budget.take(more):
             return False
         self.octets = octets
         return True

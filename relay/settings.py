@@ -119,6 +119,14 @@ class Settings:
             least=timedelta(minutes=1),
         ),
     ] = timedelta(hours=12)
+    room_timeout: Annotated[
+        timedelta,
+        About(
+            "How long a message waits while others fill the memory set aside for mail in flight "
+            "(memory_budget), before its client is told to come back. Clients wait two minutes and more.",
+            least=timedelta(0),
+        ),
+    ] = timedelta(seconds=30)
     slowest_transfer: Annotated[
         int,
         About(

@@ -13,6 +13,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 AT_MOST = 500
 """Writes in one transaction: a few dozen milliseconds at most."""
 
+OCTETS_AT_MOST = 16 * 2**20
+"""In one transaction: large letters are not gathered without end."""
+
 # A transaction costs half a millisecond of processor time before its first write.  So while many write at
 # once, more of them are gathered into the next group; who writes alone never waits.
 CROWD = 2
@@ -26,6 +29,7 @@ class Call(NamedTuple):
 
     function: Function
     item: Any
+    octets: int = 0
 
 
 class Answer(NamedTuple):

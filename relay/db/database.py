@@ -25,24 +25,35 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+LARGE = 1024 * 1024
+"""A write of so many octets is not worth sending to another process: each copy of them costs more."""
+
+
 class Database:
     """The one database of a process: writes in groups, reads beside them.
 
     Made and used on one event loop; `close` it there.  The engine's connections are its own.
-    Unless *writer* says who writes, a thread does.
+    Unless *writer* says who writes, a thread does; it does in any case what is LARGE.
     """
 
     def __init__(self, engine: Engine, writer: Writer | None = None) -> None:
         self.engine = engine
         self._loop = asyncio.get_running_loop()
-        self._writer = writer or WriterThread(engine)
+        self._thread = WriterThread(engine) if writer is None else None
+        self._writer = writer
         self._is_closing = False
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
 
     def write(
-        self, function: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item
+        self,
+        function: Callable[[Connection, Sequence[Item]], Sequence[Result]],
+        item: Item,
+        *,
+        octets: int = 0,
     ) -> asyncio.Future[Result]:
         """Run *function* with this *item* among others; the future ends after the commit.
+
+        *octets* says how large the item is, where it may be large.
 
         *function* takes the transaction and all items that arrived for it, and returns as many
         results, in their order.  It may be run again with fewer items (alone, in the end) if a
@@ -53,8 +64,15 @@ class Database:
         if self._is_closing:
             raise RuntimeError("the database is closed")
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._writer.put(Call(function, item), future)
+        self._writer_of(octets).put(Call(function, item, octets), future)
         return future
+
+    def _writer_of(self, octets: int) -> Writer:
+        if self._writer is not None and octets < LARGE:
+            return self._writer
+        if self._thread is None:
+            self._thread = WriterThread(self.engine)
+        return self._thread
 
     async def read(
         self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -67,6 +85,8 @@ class Database:
     async def close(self) -> None:
         """Commit all that is pending, then let go of the database."""
         self._is_closing = True
-        await self._writer.close()
+        for writer in (self._writer, self._thread):
+            if writer is not None:
+                await writer.close()
         self._readers.shutdown(wait=True)
         self.engine.dispose()

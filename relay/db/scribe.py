@@ -24,11 +24,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from relay.db.commit import CROWD, GATHER_SECONDS, Answer, Call, Committer
+from relay.db.commit import CROWD, GATHER_SECONDS, OCTETS_AT_MOST, Answer, Call, Committer
 from relay.db.engine import open_engine
 from relay.db.writer import resolve
 
-_OCTETS_AT_MOST = 16 * 2**20  # in one group: large letters are not gathered without end
 _BUFFER_OCTETS = 2**20
 _LENGTH = struct.Struct("!Q")  # before each frame
 
@@ -160,7 +159,7 @@ class _Inbox:
         frames: list[bytes] = []
         while not frames and not self._is_over:
             self._receive(0)
-            while len(self._arrived) < _OCTETS_AT_MOST and self._receive(socket.MSG_DONTWAIT):
+            while len(self._arrived) < OCTETS_AT_MOST and self._receive(socket.MSG_DONTWAIT):
                 pass
             frames = _cut(self._arrived)
         return [] if self._is_over else frames

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Engine
 
-from relay.db.commit import AT_MOST, CROWD, GATHER_SECONDS, Answer, Call, Committer
+from relay.db.commit import AT_MOST, CROWD, GATHER_SECONDS, OCTETS_AT_MOST, Answer, Call, Committer
 
 
 class Writer(Protocol):
@@ -96,8 +96,10 @@ class WriterThread:
 
     def _take_pending(self) -> list[_Pending]:
         group: list[_Pending] = []
-        while self._pending and len(group) < AT_MOST:
+        octets = 0
+        while self._pending and len(group) < AT_MOST and octets < OCTETS_AT_MOST:
             group.append(self._pending.popleft())
+            octets += group[-1].call.octets
         return group
 
 

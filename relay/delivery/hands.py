@@ -56,7 +56,7 @@ class Hands:
             return
         self._held.remove(held)
         if held.is_hot:
-            self._handover.done(held.claimed.octets)
+            self._handover.done(held.claimed)
         else:
             self._handover.budget.give_back(held.octets)
 

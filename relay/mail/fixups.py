@@ -25,8 +25,10 @@ def complete(
     hostname: str,
     sender: Address | None = None,
     also_without: Collection[str] = (),
-) -> bytes:
+) -> list[bytes]:
     """Return *content* with a Date and a Message-ID if it had none, and without what must not leave.
+
+    In pieces, to be joined with whatever comes on top of it: a large letter is then copied only once.
 
     With a *sender*, From becomes that address; what it was becomes Reply-To, unless there is one, and
     nobody else is named as a sender.  *also_without*: further fields to leave out, in lower case.
@@ -43,7 +45,7 @@ def complete(
     if "message-id" not in names:
         added.append(message_id_field(message_id, hostname))
     rest = without(content, header, dropped) if dropped else content
-    return b"".join([*added, rest])
+    return [*added, rest]
 
 
 def _from_another(original: Field | None, sender: Address, *, has_reply_to: bool) -> list[bytes]:

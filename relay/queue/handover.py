@@ -26,7 +26,10 @@ class HandOver:
         self.accepts: Callable[[str], bool] = lambda _route_id: True
 
     def reserve(self, route_id: str, octets: int) -> bool:
-        """Whether a delivery of this route and size may come the short way; if so, its place is kept."""
+        """Whether a delivery of this route may come the short way; if so, its place is kept.
+
+        *octets*: as many as it brings along.
+        """
         if self.taker is None or self.in_hand >= MAX_IN_HAND or not self.accepts(route_id):
             return False
         if not self.budget.take(octets):
@@ -38,11 +41,11 @@ class HandOver:
         """Hand over what is committed."""
         if self.taker is None:
             # Nobody delivers in this process any more; the lease will run out, or be taken back.
-            self.done(claimed.octets)
+            self.done(claimed)
             return
         self.taker(claimed)
 
-    def done(self, octets: int) -> None:
+    def done(self, claimed: Claimed) -> None:
         """A place is free again: the delivery is settled, released, or was never committed."""
         self.in_hand -= 1
-        self.budget.give_back(octets)
+        self.budget.give_back(len(claimed.content or b""))

@@ -33,7 +33,7 @@ from relay.submission.keeping import keep, nothing_left_of
 from relay.submission.letter import BadLetter, Letter, Shape, read_letter
 from relay.submission.refusals import MESSAGE, Refusals
 from relay.submission.send_at import hold_as_asked
-from relay.submission.stamp import stamp
+from relay.submission.stamp import Stamped, stamp
 from relay.submission.told_priority import sender_ok
 from relay.submission.used_up import UsedUp
 
@@ -108,8 +108,12 @@ class Handler:
             hold_as_asked(self._office, envelope, letter, limits=self.limits(), own=own)
         except BadLetter as fault:
             return self._refuse(session, envelope, "letter", fault.reply)
-        refusal = self._ask(Stage.DATA, session, envelope, letter)
-        return refusal or await self._keep(session, envelope, letter)
+        envelope.content = None
+        if (refusal := self._ask(Stage.DATA, session, envelope, letter)) is not None:
+            return refusal
+        made = stamp(self._office, session, envelope, letter)
+        del letter  # what is stamped is a copy: a large letter need not be there twice during the commit
+        return await self._keep(session, envelope, made)
 
     # --- may it? ------------------------------------------------------------------------------
 
@@ -192,8 +196,7 @@ class Handler:
 
     # --- do it ----------------------------------------------------------------------------------
 
-    async def _keep(self, session: ServerSession, transaction: Transaction, letter: Letter) -> Reply:
-        made = stamp(self._office, session, transaction, letter)
+    async def _keep(self, session: ServerSession, transaction: Transaction, made: Stamped) -> Reply:
         said = await keep(self._office, _user(session), made, self._used_up)
         return self._refuse(session, transaction, said.rule, said.reply) if isinstance(said, Reject) else said
 

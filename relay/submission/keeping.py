@@ -73,12 +73,13 @@ async def _commit(office: Office, user: User, made: Stamped) -> Metering:
     """Only users who have quotas are asked about them."""
     acceptance = made.acceptance
     if not user.limits.quotas:
-        await office.db.write(accept, acceptance)
+        await office.db.write(accept, acceptance, octets=len(acceptance.content))
         return _KEPT
     notice_id = office.new_id(acceptance.accepted_at)
-    return await office.db.write(accept_metered, Metered(acceptance, user.id, user.limits, notice_id))
+    metered = Metered(acceptance, user.id, user.limits, notice_id)
+    return await office.db.write(accept_metered, metered, octets=len(acceptance.content))
 
 
 def _give_up(office: Office, made: Stamped) -> None:
     for claimed in made.in_hand:
-        office.handover.done(claimed.octets)
+        office.handover.done(claimed)

@@ -30,6 +30,7 @@ class Patience:
     commands: int
     messages: int
     octets_per_second: int
+    room: float
 
 
 @lru_cache(maxsize=4)
@@ -45,6 +46,7 @@ def patience_of(settings: Settings) -> Patience:
         commands=settings.max_commands_per_session,
         messages=settings.max_messages_per_session,
         octets_per_second=settings.slowest_transfer,
+        room=settings.room_timeout.total_seconds(),
     )
 
 
@@ -95,6 +97,10 @@ class Tally:
     def content_begins(self, now: float) -> None:
         """A message, or a chunk of one, begins to arrive."""
         self._content_began = now
+
+    def excuse(self, seconds: float) -> None:
+        """For so long it is we who keep the client waiting."""
+        self._content_began += seconds
 
     def next_octet_by(self, now: float, octets: int) -> float:
         """Until when more of the content must come, of which there are *octets* by now.

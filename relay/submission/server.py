@@ -21,13 +21,13 @@ from aiosmtpd.smtp import MISSING, SMTP
 from aiosmtpd.smtp import Session as AiosmtpdSession
 
 from relay import log
-from relay.budget import Reservation
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
 from relay.submission.patience import Tally
 from relay.submission.replies import reply_for
+from relay.submission.room import Room
 from relay.submission.transaction import Transaction
 from relay.submission.verbs import answer
 from relay.submission.verbs.bdat import take_chunk
@@ -74,8 +74,7 @@ class Server(SMTP):
         self.tally = Tally(door.patience(), door.loop.time())
         self.deadline = 0.0
         self.login_failures = 0
-        self.reservation = Reservation(door.budget)
-        self.ran_out_of_memory = False
+        self.room = Room(self)
         self.client = client  # whom a balancer speaks for
         self._framer = Framer()
         self._task: asyncio.Task[None] | None = None
@@ -160,7 +159,7 @@ class Server(SMTP):
         self.wire.lost()
         self._framer.discard()
         if self._task is None:
-            self.reservation.release()
+            self.room.release()
         self.door.dismiss(self, "lost" if error else "closed")
 
     def pause_writing(self) -> None:
@@ -185,16 +184,25 @@ class Server(SMTP):
 
     def expect_content(self, limit: int) -> None:
         """What comes next is a message; more than *limit* octets of it are not kept."""
-        self.ran_out_of_memory = False
+        self.room.has_run_out = False
         self.tally.content_begins(self.loop.time())
         self._framer.expect_content(limit)
 
     def expect_chunk(self, octets: int, *, keep: bool) -> None:
         """What comes next are that many octets of a message; they are kept if that is wanted and possible."""
-        self.ran_out_of_memory = False
+        self.room.has_run_out = False
         self.tally.content_begins(self.loop.time())
         held = self.envelope.chunk_octets + octets
-        self._framer.expect_chunk(octets, keep=keep and self.reservation.grow_to(held))
+        self._framer.expect_chunk(octets, keep=keep and self.room.grow_to(held))
+
+    @property
+    def arrived(self) -> int:
+        """Octets of the message that is arriving, so far."""
+        return self.envelope.chunk_octets + self._framer.size
+
+    def stop_keeping(self) -> None:
+        """Keep no more of the message that is arriving, but go on looking for its end."""
+        self._framer.stop_keeping()
 
     def start_tls(self) -> None:
         """Send what was said so far in the clear, forget what was heard, and begin TLS."""
@@ -251,7 +259,8 @@ class Server(SMTP):
             except Exception as fault:  # noqa: BLE001  law 5: our fault is never a 5xx, nor a traceback
                 self._our_fault(fault)
         if framer.is_content:
-            self._make_room()
+            self.deadline = self.tally.next_octet_by(self.loop.time(), framer.size)
+            self.room.keep_up()
         if framer.buffered > MAX_BUFFERED_OCTETS and self._task is not None:
             self.wire.pause()
         self._flush()
@@ -259,15 +268,6 @@ class Server(SMTP):
     def _await_command(self) -> None:
         is_logged_in = self.session.user is not None
         self.deadline = self.tally.next_command_by(self.loop.time(), is_logged_in=is_logged_in)
-
-    def _make_room(self) -> None:
-        """A message is arriving: hold as much memory as has come of it, or keep no more of it."""
-        self.deadline = self.tally.next_octet_by(self.loop.time(), self._framer.size)
-        held = self.envelope.chunk_octets + self._framer.size
-        if not self.ran_out_of_memory and not self.reservation.grow_to(held):
-            self.ran_out_of_memory = True
-            self._framer.stop_keeping()
-            self.reservation.release()
 
     def _answer(self, frame: Frame) -> None:
         match frame:

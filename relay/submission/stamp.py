@@ -19,6 +19,7 @@ from relay.mail.received import received_field
 from relay.policy.submission import User
 from relay.queue.claim import LEASE
 from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin, Part
+from relay.queue.leasing import BRINGS_ALONG_OCTETS
 from relay.queue.parts import divide
 from relay.queue.rank import rank_at
 from relay.routing.routes import plan
@@ -51,10 +52,11 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
     priority = _priority(user, envelope, facts)
     due_at = max(now, envelope.hold_until) if envelope.hold_until else now
     lease = Lease(office.owner, now + LEASE)
+    brought_along = content if len(content) <= BRINGS_ALONG_OCTETS else b""
 
     def lease_for(route_id: str) -> Lease | None:
         is_due = due_at == now
-        return lease if is_due and office.handover.reserve(route_id, len(content)) else None
+        return lease if is_due and office.handover.reserve(route_id, len(brought_along)) else None
 
     parts = divide(
         plan(
@@ -122,7 +124,7 @@ def _stamped_content(
         smtputf8=bool(transaction.parameters.get("smtputf8")),
         reveal_client=office.settings.value.reveal_client,
     )
-    return received + complete(
+    completed = complete(
         letter.content,
         letter.header,
         now=now,
@@ -132,6 +134,7 @@ def _stamped_content(
         # The field only stands in for the parameter (RFC 6758 §4.1); where both are, this one counts.
         also_without=("mt-priority",) if "mt_priority" in transaction.parameters else (),
     )
+    return b"".join([received, *completed])
 
 
 def _claimed(acceptance: Acceptance, part: Part, user: User) -> Claimed:
@@ -154,5 +157,5 @@ def _claimed(acceptance: Acceptance, part: Part, user: User) -> Claimed:
         user_id=user.id,
         octets=len(acceptance.content),
         envelope=envelope,
-        content=acceptance.content,
+        content=acceptance.content if len(acceptance.content) <= BRINGS_ALONG_OCTETS else None,
     )

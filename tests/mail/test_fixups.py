@@ -18,7 +18,9 @@ BODY = b"\r\nBcc: in the body\r\n\r\n  trailing \r\n"
 
 def completed(header: bytes, **facts: Any) -> bytes:
     content = header + BODY
-    done = complete(content, scan(content), now=NOW, message_id="01JTEST", hostname="mx.example.com", **facts)
+    done = b"".join(
+        complete(content, scan(content), now=NOW, message_id="01JTEST", hostname="mx.example.com", **facts)
+    )
     assert done.endswith(BODY)
     return done.removesuffix(BODY)
 

@@ -51,7 +51,7 @@ async def take_chunk(server: Server, chunk: Chunk) -> Reply:
     if transaction.chunk_refusal is not None:
         reply, is_last = transaction.chunk_refusal, transaction.is_last_chunk
         transaction.chunks = []
-        server.reservation.release()
+        server.room.release()
         if is_last:
             end_transaction(server)
         return reply
@@ -62,6 +62,9 @@ async def take_chunk(server: Server, chunk: Chunk) -> Reply:
         return replies.OK.saying(f"{len(chunk.octets)} octets received")
     try:
         transaction.is_dot_stuffed = False
-        return await hand_in(server, b"".join(transaction.chunks))
+        transaction.content = b"".join(transaction.chunks)
+        transaction.chunks = []
+        del chunk  # it is there once only, while the handler works on it
+        return await hand_in(server)
     finally:
         end_transaction(server)

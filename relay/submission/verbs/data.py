@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from relay.mail.reply import Reply
 from relay.submission import replies
@@ -14,14 +15,22 @@ if TYPE_CHECKING:
 LEAST_RESERVED = 64 * 1024
 
 
-def data(server: Server, _argument: str) -> Reply:
+def data(server: Server, _argument: str) -> Reply | Coroutine[Any, Any, Reply]:
     """Ask for the message, if there is anybody to send it to and room to hold it."""
     transaction = server.envelope
     if transaction.chunks:
         return replies.NO_DATA_AFTER_BDAT
     if (reply := nobody_to_send_to(server)) is not None:
         return reply
-    if not server.reservation.grow_to(_declared_or_least(server)):
+    if not server.room.grow_to(_declared_or_least(server)):
+        return _wait_for_room(server)
+    server.expect_content(server.limits_size)
+    return replies.GO_AHEAD
+
+
+async def _wait_for_room(server: Server) -> Reply:
+    """Let the client wait before its message, while others fill the memory with theirs."""
+    if not await server.room.wait_for(_declared_or_least(server)):
         return replies.NO_ROOM
     server.expect_content(server.limits_size)
     return replies.GO_AHEAD
@@ -49,15 +58,16 @@ async def take_content(server: Server, content: Content) -> Reply:
     """Give the message to the handler; whatever comes of it, the transaction is over."""
     try:
         if content.octets is None:
-            return replies.NO_ROOM if server.ran_out_of_memory else replies.MESSAGE_TOO_LARGE
-        return await hand_in(server, content.octets)
+            return replies.NO_ROOM if server.room.has_run_out else replies.MESSAGE_TOO_LARGE
+        server.envelope.content = content.octets
+        del content  # a large message is there once only, in the envelope, while the handler works on it
+        return await hand_in(server)
     finally:
         end_transaction(server)
 
 
-async def hand_in(server: Server, octets: bytes) -> Reply:
-    """Let the handler have the whole message."""
-    server.envelope.content = octets
+async def hand_in(server: Server) -> Reply:
+    """Let the handler have the whole message, which is in the envelope."""
     reply = await server.hook("DATA") or replies.QUEUED
     if reply.is_success:
         server.tally.took_message()
@@ -66,5 +76,5 @@ async def hand_in(server: Server, octets: bytes) -> Reply:
 
 def end_transaction(server: Server) -> None:
     """Forget the message and give back its memory."""
-    server.reservation.release()
+    server.room.release()
     server.begin_transaction()
