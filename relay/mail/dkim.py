@@ -20,6 +20,7 @@ from relay.mail.header import Field, Header
 _BEFORE_END = re.compile(rb"[ \t]++(?=\r\n|\Z)")
 _SPACES = re.compile(rb"[ \t]++")
 _TAG = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.*?)\s*", re.DOTALL)
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
 _LINE = 72  # octets of a line of the signature field
 _MOST_OF_STRING = 255  # octets of one string of a TXT record (RFC 1035 §3.3.14)
 
@@ -135,6 +136,11 @@ def _lines(words: list[str], between: str, end: str = "") -> list[bytes]:
 
 
 # --- the record that publishes a key ----------------------------------------------------------------
+
+
+def is_fit_name(text: str) -> bool:
+    """Whether *text* can be a domain or a selector in DNS: labels of letters, digits and dashes (§3.1)."""
+    return len(text) < 200 and _NAME.fullmatch(text) is not None and max(map(len, text.split("."))) < 64
 
 
 def record_name(domain: str, selector: str) -> str:
