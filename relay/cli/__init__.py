@@ -19,12 +19,14 @@ import typer
 from relay.cli import (
     check_policy,
     config,
+    dkim,
     doctor,
     events,
     logins,
     message,
     node,
     queue,
+    rewriting,
     route,
     send_test,
     sender,
@@ -45,6 +47,7 @@ NOUNS = {
     "queue": queue.app,
     "message": message.app,
     "sender": sender.app,
+    "dkim": dkim.app,
     "events": events.app,
     "logins": logins.app,
     "settings": settings.app,
@@ -60,6 +63,8 @@ VERBS = {
 }
 
 user.app.command("limits")(user_limits.limits)
+user.app.command("rewrite")(rewriting.rewrite_user)
+upstream.app.command("rewrite")(rewriting.rewrite_upstream)
 
 __all__ = ["app", "main"]
 
