@@ -2,7 +2,7 @@
 
 On a listener with `proxy_from`, a connection begins here: it must come from one of those networks and
 with a PROXY header.  Then the server takes the connection over as if the client had made it itself;
-before that nobody is greeted, counted, or answered.
+before that nobody is greeted or answered, and it has the time of a handshake.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Gate(asyncio.Protocol):
         self._patience = self.door.loop.call_later(seconds, self._refuse, "no PROXY header came in time")
         if not is_within(self._peer, self.port.listener.proxy_from):
             self._refuse("it is not one of the listener's balancers (proxy_from)")
+        elif not self.door.let_wait(self):
+            self._refuse("there are too many connections")
 
     def data_received(self, data: bytes) -> None:
         """Wait for the end of the header, then let the client in; what came behind it is its own."""
@@ -55,9 +57,15 @@ class Gate(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """It went without a word."""
         self._patience.cancel()
+        self.door.has_waited(self)
+
+    def turn_away(self) -> None:
+        """The door closes; whoever waits here was promised nothing."""
+        self._transport.abort()
 
     def _let_in(self, header: ProxyHeader) -> None:
         self._patience.cancel()
+        self.door.has_waited(self)
         server = Server(self.door.handler, self.door, self.port, client=header.client)
         self._transport.set_protocol(server)
         server.connection_made(self._transport)

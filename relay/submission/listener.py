@@ -21,6 +21,7 @@ from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.policy.submission import Limits
 from relay.submission import replies
+from relay.submission.ended import rule_of
 from relay.submission.gate import Gate
 from relay.submission.guard import Guard
 from relay.submission.handler import Handler, Office
@@ -69,6 +70,7 @@ class Door:
         self.issuer = issuer  # of access tokens
         self._servers: list[asyncio.Server] = []
         self._inside: set[Server] = set()
+        self._waiting: set[Gate] = set()  # for the header that says who it is
         self._by_address: Counter[str] = Counter()
         self.guard = Guard(self.loop.time)
         self.logbook = Logbook(self.loop, self.handler.write_aside)
@@ -106,6 +108,8 @@ class Door:
         self._is_closing = True
         for listening in self._servers:
             listening.close()
+        for gate in list(self._waiting):
+            gate.turn_away()
         until = self.loop.time() + grace
         while self._inside and self.loop.time() < until:
             for server in [s for s in self._inside if not s.is_busy]:
@@ -117,6 +121,23 @@ class Door:
 
     # --- who is inside ----------------------------------------------------------------------
 
+    def let_wait(self, gate: Gate) -> bool:
+        """Count a balancer's connection until it says for whom it comes; False if there are too many.
+
+        It counts among all, and not for its address, which is that of the balancer's every client.
+        """
+        if self._is_closing or self._is_full(self.office.settings.value.max_connections - 1):
+            return False
+        self._waiting.add(gate)
+        return True
+
+    def has_waited(self, gate: Gate) -> None:
+        """It has said so, or it is gone."""
+        self._waiting.discard(gate)
+
+    def _is_full(self, most: int) -> bool:
+        return len(self._inside) + len(self._waiting) > most
+
     def admit(self, server: Server) -> Reply | None:
         """Count a new connection; a reply if it cannot stay."""
         facts = server.session.facts
@@ -126,7 +147,7 @@ class Door:
         settings = self.office.settings.value
         if self._is_closing:
             return replies.SHUTTING_DOWN
-        if len(self._inside) > settings.max_connections:
+        if self._is_full(settings.max_connections):
             return self._refuse(facts, replies.TOO_MANY_CONNECTIONS)
         if self._by_address[facts.peer_address] > settings.max_connections_per_address:
             said = replies.TOO_MANY_CONNECTIONS.saying("Too many connections from your address")
@@ -136,6 +157,11 @@ class Door:
     def _refuse(self, facts: Session, reply: Reply) -> Reply:
         self.handler.refusals.note(facts, kind=SESSION, rule="connections", reply=reply)
         return reply
+
+    def note_end(self, facts: Session, last_word: Reply) -> None:
+        """We end a session; remember it if the client made us."""
+        if (rule := rule_of(last_word, facts)) is not None:
+            self.handler.refusals.note(facts, kind=SESSION, rule=rule, reply=last_word)
 
     def dismiss(self, server: Server, reason: str) -> None:
         """A connection is gone."""

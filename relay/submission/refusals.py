@@ -2,7 +2,8 @@
 
 Of the same refusal (source, user, rule, words) the first is kept at once, and how often it came again
 when its minute is over.  A source has at most `_OF_ONE_SOURCE` different ones a minute, all sources
-together `_OF_ALL`; what goes beyond is only counted.  So nobody fills the disk by being refused.
+together as many as `_MOST` has of a kind; what goes beyond is only counted.  So nobody fills the disk by
+being refused, and strangers whose sessions end leave room for what our users ask about.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from relay.queue.events import Event, record_events
 SESSION, MESSAGE = "session", "message"  # the kinds of what was refused
 _EVERY = timedelta(seconds=2)
 _OF_ONE_SOURCE = 10
-_OF_ALL = 200
+_MOST = {MESSAGE: 200, SESSION: 50}
 
 _Source = tuple[str, str | None]
 _Key = tuple[_Source, str, str]
@@ -45,13 +46,14 @@ class Refusals:
         self._minute: datetime | None = None
         self._tallies: dict[_Key, _Tally] = {}
         self._by_source: Counter[_Source] = Counter()
+        self._by_kind: Counter[str] = Counter()
         self._pending: list[Event] = []
 
     def note(self, facts: Session, *, kind: str, rule: str, reply: Reply, sender: str = "") -> None:
         """Something was refused to the client of whom *facts* tell."""
         now = self._clock.now()
         self._turn_to(now.replace(second=0, microsecond=0))
-        key = self._key(facts, rule, reply)
+        key = self._key(facts, kind, rule, reply)
         if (tally := self._tallies.get(key)) is not None:
             tally.again += 1
             return
@@ -70,6 +72,7 @@ class Refusals:
                 event, user_name=None, peer_address=None, rule="others", reply="", facts={"times": 1}
             )
         self._by_source[key[0]] += 1
+        self._by_kind[kind] += 1
         self._tallies[key] = _Tally(event)
         self._pending.append(event)
 
@@ -94,10 +97,10 @@ class Refusals:
         except Exception as fault:  # noqa: BLE001  an event is not worth more than a line in the log
             log.fault("events", fault)
 
-    def _key(self, facts: Session, rule: str, reply: Reply) -> _Key:
+    def _key(self, facts: Session, kind: str, rule: str, reply: Reply) -> _Key:
         """What this refusal is counted under: the coarser, the more there is of them."""
         source = (facts.peer_address, facts.user)
-        has_room = len(self._tallies) < _OF_ALL
+        has_room = self._by_kind[kind] < _MOST[kind]
         for words, most in ((reply.text, _OF_ONE_SOURCE), ("", 2 * _OF_ONE_SOURCE)):
             key = (source, rule, words)
             if key in self._tallies or (has_room and self._by_source[source] < most):
@@ -116,6 +119,7 @@ class Refusals:
         self._minute = minute
         self._tallies.clear()
         self._by_source.clear()
+        self._by_kind.clear()
 
 
 def _facts(session: Session, sender: str) -> dict[str, str | int]:

@@ -180,6 +180,7 @@ class Server(SMTP):
     def say_goodbye(self, reply: Reply) -> None:
         """Send *reply* as the last word."""
         self.say(reply)
+        self.door.note_end(self.session.facts, reply)
         self._is_closing = True  # once it is flushed
 
     def expect_content(self, limit: int) -> None:
@@ -369,6 +370,7 @@ class Server(SMTP):
             self.say_goodbye(reply)
             self._flush()
         else:
+            self.door.note_end(self.session.facts, reply)
             self._close()
 
     def time_is_up(self) -> None:

@@ -19,6 +19,7 @@ from relay.submission.proxy import (
     plain_address,
     read_header,
 )
+from tests.delivery.office import eventually
 from tests.kit.converse import SECONDS, anybody
 from tests.kit.converse import Client as Talker
 from tests.kit.house import House
@@ -262,4 +263,50 @@ async def test_only_one_header_is_read(house: House) -> None:
     assert (await talker.reply()).startswith("220")
     assert (await talker.reply()).startswith("500")
     assert seen(house)[0] == "203.0.113.9"
+    await talker.close()
+
+
+# --- who waits for a header counts -----------------------------------------------------------
+
+
+async def waiting(house: House, count: int) -> list[Talker]:
+    talkers = [await Talker.connect(house.ports["balanced"]) for _ in range(count)]
+    await eventually(lambda: len(house.door._waiting) == count)
+    return talkers
+
+
+async def test_connections_that_wait_for_their_header_count_among_all(house: House) -> None:
+    house.set("max_connections", "3")
+    talkers = await waiting(house, 3)
+    beyond = await Talker.connect(house.ports["balanced"])
+    with suppress(ConnectionResetError):
+        assert await beyond.reply() == ""
+    client = await Talker.connect(house.ports["plain"])
+    assert (await client.reply()).startswith("421 4.7.0 Too many connections")
+    await client.close()
+    await talkers[0].send(line(CLIENT, 1))  # who says who it is takes its own place
+    assert (await talkers[0].reply()).startswith("220")
+    for talker in (*talkers, beyond):
+        await talker.close()
+    await eventually(lambda: not house.door._waiting)
+    again = await Talker.connect(house.ports["plain"])
+    assert (await again.reply()).startswith("220")
+    await again.close()
+
+
+async def test_waiting_they_do_not_count_for_the_balancers_address(house: House) -> None:
+    house.set("max_connections_per_address", "2")
+    talkers = await waiting(house, 5)
+    for number, talker in enumerate(talkers):
+        await talker.send(line(CLIENT + number, 1))
+        assert (await talker.reply()).startswith("220")
+        await talker.close()
+
+
+async def test_a_stop_does_not_wait_for_them(house: House) -> None:
+    (talker,) = await waiting(house, 1)
+    await house.door.close(grace=5)
+    with suppress(ConnectionResetError):
+        assert await talker.reply() == ""
+    assert not house.door._waiting
     await talker.close()

@@ -1,5 +1,6 @@
 """What is refused is remembered, and never more of it than there is room for."""
 
+import asyncio
 from datetime import timedelta
 
 from relay.db.database import Database
@@ -7,7 +8,8 @@ from relay.db.engine import read_with
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.queue.events import Event, Search, find_events
-from relay.submission.refusals import MESSAGE, Refusals
+from relay.submission.refusals import MESSAGE, SESSION, Refusals
+from tests.delivery.office import eventually
 from tests.kit.clock import HandClock
 from tests.kit.converse import Client
 from tests.kit.house import House
@@ -83,3 +85,75 @@ async def test_many_sources_are_bounded_too(db: Database, clock: HandClock) -> N
     events = found(db)
     assert len(events) <= 203
     assert sum(int(event.facts["times"]) for event in events) == 5001
+
+
+async def test_sessions_that_end_leave_room_for_messages(db: Database, clock: HandClock) -> None:
+    refusals = Refusals(db, clock, new_id)
+    for n in range(5000):
+        refusals.note(session(f"2001:db8::{n:x}"), kind=SESSION, rule="errors", reply=NO)
+    refusals.note(session(user="ann"), kind=MESSAGE, rule="r", reply=NO)
+    await refusals.flush()
+    assert len(found(db)) <= 53
+    assert len(found(db, user="ann")) == 1
+
+
+# --- sessions that we end --------------------------------------------------------------------
+
+
+async def ends(house: House) -> list[tuple[str, str | None, str]]:
+    await house.door.handler.refusals.flush()
+    return [
+        (event.rule, event.user_name, event.reply[:9]) for event in found(house.db) if event.kind == SESSION
+    ]
+
+
+async def test_who_errs_or_says_too_much_is_remembered(house: House) -> None:
+    house.set("max_errors", "3")
+    for _ in range(5):
+        client = await Client.connect(house.ports["plain"])
+        await client.reply()
+        for _ in range(3):
+            assert (await client.ask("HELO")).startswith("501")
+        assert (await client.reply()).startswith("421")
+        await client.close()
+    house.set("max_messages_per_session", "1")
+    client = await log_in(house)
+    await send(client)
+    assert (await client.ask("MAIL FROM:<ann@example.com>")).startswith("421")
+    await client.close()
+    browser = await Client.connect(house.ports["plain"])
+    await browser.reply()
+    assert (await browser.ask("GET / HTTP/1.1")).startswith("421")
+    await browser.close()
+    assert sorted(await ends(house), key=str) == [
+        ("errors", None, "421 4.7.0"),
+        ("messages", "ann", "421 4.7.0"),
+        ("not_mail", None, "421 4.7.0"),
+    ]
+
+
+async def test_whose_time_is_up_is_remembered_unless_he_logged_in_and_rested(house: House) -> None:
+    ann, stranger = await log_in(house), await Client.connect(house.ports["plain"])
+    silent = (await asyncio.open_connection("127.0.0.1", house.ports["submissions"]))[1]  # no handshake
+    await stranger.reply()
+    await eventually(lambda: len(house.door.sessions) == 3)
+    for server in house.door.sessions:
+        server.time_is_up()
+    assert (await ann.reply()).startswith("421")
+    assert (await stranger.reply()).startswith("421")
+    assert await ends(house) == [("time", None, "421 4.4.2")]
+    for writer in (ann.writer, stranger.writer, silent):
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_who_says_goodbye_or_is_sent_on_at_a_stop_is_no_event(house: House) -> None:
+    leaving, staying = await Client.connect(house.ports["plain"]), await Client.connect(house.ports["plain"])
+    await leaving.reply()
+    await staying.reply()
+    assert (await leaving.ask("QUIT")).startswith("221")
+    await leaving.close()
+    await house.door.close(grace=1)
+    assert (await staying.reply()).startswith("421")
+    await staying.close()
+    assert await ends(house) == []
