@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,15 @@ from relay.cli.desk import Desk
 from relay.cli.printing import duration, moment
 from relay.cli.shown import Cell, Tone
 from relay.queue.browse import QueueLine, queue_page
+from relay.queue.items import DeliveryKey
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
+from relay.queue.waiting import Waiting, Why, look_around, why_waiting
 
 HEADINGS = ("id", "state", "prio", "from", "to", "first recipient", "tries", "next try", "why")
+
+_COUNTED = 100_000  # deliveries, for all lines together
+_PLAIN = {Why.NEXT, Why.SENDING, Why.DONE}  # the state says it already
 
 STATES = {
     DeliveryState.QUEUED: Cell("due", Tone.GOOD),
@@ -36,7 +41,14 @@ def lines(desk: Desk, selections: Sequence[Selection], limit: int) -> tuple[list
     return ordered[:limit], is_cut or len(ordered) > limit
 
 
-def row(line: QueueLine, now: datetime) -> tuple[str | Cell, ...]:
+def whys(desk: Desk, lines: Sequence[QueueLine]) -> Mapping[DeliveryKey, Waiting]:
+    """Why each of *lines* waits; the more there are, the less far is counted what goes before each."""
+    around = desk.read(look_around, desk.sealer, desk.now)
+    at_most = max(_COUNTED // max(len(lines), 1), 1)
+    return desk.read(why_waiting, [line.key for line in lines], around, at_most=at_most)
+
+
+def row(line: QueueLine, waiting: Waiting | None, now: datetime) -> tuple[str | Cell, ...]:
     """A delivery as a row under HEADINGS."""
     return (
         Cell(str(line.key), Tone.STRONG),
@@ -47,7 +59,7 @@ def row(line: QueueLine, now: datetime) -> tuple[str | Cell, ...]:
         line.first_recipient or "",
         str(line.attempts),
         _next_try(line, now),
-        line.reason or "",
+        waiting.sentence if waiting and waiting.why not in _PLAIN else "",
     )
 
 
@@ -57,7 +69,7 @@ def _next_try(line: QueueLine, now: datetime) -> str:
     return f"in {duration(line.due_at - now)}" if line.due_at > now else moment(line.due_at)
 
 
-def document(line: QueueLine) -> dict[str, Any]:
+def document(line: QueueLine, waiting: Waiting | None) -> dict[str, Any]:
     """A delivery as --json shows it."""
     return {
         "id": str(line.key),
@@ -76,5 +88,6 @@ def document(line: QueueLine) -> dict[str, Any]:
         "due_at": line.due_at,
         "expires_at": line.expires_at,
         "reason": line.reason,
+        "waiting": waiting,
         "leased_by": line.leased_by,
     }

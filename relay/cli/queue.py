@@ -30,14 +30,13 @@ def list_queue(
 
     stops = map(stopping.line, desk.read(load_stops).all)
     lines, is_cut = mail.lines(desk, selecting.selections(desk, chosen), limit)
-    table = Table(
-        mail.HEADINGS, [mail.row(line, desk.now) for line in lines], numbers=frozenset({"to", "tries"})
-    )
+    whys = mail.whys(desk, lines)
+    rows = [mail.row(line, whys.get(line.key), desk.now) for line in lines]
+    table = Table(mail.HEADINGS, rows, numbers=frozenset({"to", "tries"}))
     more = (f"Only the first {limit} are shown; more with --limit.",) if is_cut else ()
     nothing = "Nothing in the queue fits." if chosen.named else "Nothing is in the queue."
-    return Shown(
-        [mail.document(line) for line in lines], (*stops, table, *more) if lines else (*stops, nothing)
-    )
+    documents = [mail.document(line, whys.get(line.key)) for line in lines]
+    return Shown(documents, (*stops, table, *more) if lines else (*stops, nothing))
 
 
 @app.command("show")

@@ -13,8 +13,9 @@ from relay.cli.printing import duration, moment, size
 from relay.cli.shown import Cell, Fields, Part, Shown, Table, Tone
 from relay.mail.session import TRUSTED
 from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, story
-from relay.queue.items import Origin
+from relay.queue.items import DeliveryKey, Origin
 from relay.queue.states import RecipientState
+from relay.queue.waiting import Waiting, Why, look_around, why_waiting
 from relay.routing import routes
 
 _ENDS = {
@@ -50,10 +51,13 @@ def tell(desk: Desk, text: str) -> Shown:
     found = find(desk, text)
     table = desk.read(routes.load, desk.sealer)
     names = {route.id: route.name for route in table.routes}
-    return Shown(_document(found, names), tuple(_parts(found, names)))
+    keys = [DeliveryKey(found.id, part.part) for part in found.parts]
+    told = desk.read(why_waiting, keys, desk.read(look_around, desk.sealer, desk.now))
+    whys = {key.part: waiting for key, waiting in told.items()}
+    return Shown(_document(found, names, whys), tuple(_parts(found, names, whys)))
 
 
-def _parts(found: Story, names: Mapping[str, str]) -> Iterator[Part]:
+def _parts(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting]) -> Iterator[Part]:
     yield Cell(f"Message {found.id}", Tone.STRONG)
     yield _card(found)
     yield Table(
@@ -62,7 +66,7 @@ def _parts(found: Story, names: Mapping[str, str]) -> Iterator[Part]:
         numbers=frozenset({"no."}),
     )
     for part in found.parts:
-        yield from _delivery(found, part, names)
+        yield from _delivery(found, part, names, whys.get(part.part))
 
 
 def _card(found: Story) -> Fields:
@@ -110,14 +114,18 @@ def _recipient(one: RecipientStory) -> tuple[str | Cell, ...]:
     )
 
 
-def _delivery(found: Story, part: PartStory, names: Mapping[str, str]) -> Iterator[Part]:
+def _delivery(
+    found: Story, part: PartStory, names: Mapping[str, str], waiting: Waiting | None
+) -> Iterator[Part]:
     route = names.get(part.route_id, "a route that is gone")
     state = STATES[part.state]
-    because = f": {part.reason}" if part.reason else ""
     when = f", next try {moment(part.next_try_at)}" if part.next_try_at else ""
     yield ""
-    told = f'Delivery {found.id}-{part.part} by route "{route}": {state.text}{when}{because}'
+    told = f'Delivery {found.id}-{part.part} by route "{route}": {state.text}{when}'
     yield Cell(told, state.tone)
+    if waiting is not None and waiting.why is not Why.DONE:
+        at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
+        yield f"  {waiting.sentence}{at}"
     if not part.attempts:
         yield "  not tried yet" if part.next_try_at or part.leased_by else "  never tried"
         return
@@ -145,7 +153,7 @@ def _attempt(one: AttemptStory) -> tuple[str | Cell, ...]:
     )
 
 
-def _document(found: Story, names: Mapping[str, str]) -> dict[str, Any]:
+def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting]) -> dict[str, Any]:
     return {
         "id": found.id,
         "is_finished": found.is_finished,
@@ -176,6 +184,7 @@ def _document(found: Story, names: Mapping[str, str]) -> dict[str, Any]:
                 "state": part.state,
                 "next_try_at": part.next_try_at,
                 "reason": part.reason,
+                "waiting": whys.get(part.part),
                 "leased_by": part.leased_by,
                 "attempts": part.attempts,
             }

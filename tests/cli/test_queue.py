@@ -167,6 +167,21 @@ def test_the_queue_is_stopped_and_started_and_says_so(run: Run, engine: Engine, 
     assert run("queue", "stop", "--user", "nobody").code == 1
 
 
+def test_why_mail_waits_is_told_for_each_delivery(run: Run, take: Take) -> None:
+    take(priority=Priority.HIGH)
+    second, later = take(), take(due_at=LATER)
+    told = {line["message_id"]: line["waiting"] for line in run("queue", "list", "--json").document}
+    assert (told[second]["why"], told[second]["ahead"]) == ("behind", 1)
+    assert (told[later]["why"], told[later]["estimated_at"]) == ("scheduled", LATER.isoformat())
+    assert "1 delivery goes before it" in run("queue", "show", second).out
+    (delivery,) = run("message", "show", later, "--json").document["deliveries"]
+    assert delivery["waiting"]["sentence"].startswith("Scheduled: not to be sent before")
+    assert "expected to be sent at" in run("message", "show", later).out
+    run("queue", "stop")
+    (delivery,) = run("queue", "show", second, "--json").document["deliveries"]
+    assert delivery["waiting"]["why"] == "stopped"
+
+
 def test_mail_gets_another_priority_and_the_place_that_goes_with_it(run: Run, take: Take) -> None:
     first, second = take(), take()
     assert run("queue", "prioritise", second, "--to", "1").out == "1 delivery now of priority 1.\n"

@@ -15,6 +15,7 @@ from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
 from relay.queue.demand import routes_in_demand
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
 from relay.queue.states import DeliveryState
+from relay.queue.waiting import IN_HAND_AHEAD, QUEUED_AHEAD
 from tests.kit.clock import NOON
 
 LEASE = timedelta(minutes=2)
@@ -75,6 +76,23 @@ def test_claiming_reads_only_what_is_queued_for_the_route(plans: Plans) -> None:
     assert "ix_deliveries_ready" in plan
     assert "Sort" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_claiming_past_stopped_users_reads_the_same_index(plans: Plans) -> None:
+    claim_due(plans.tx, [ClaimOrder("node/1", NOON, LEASE, {"default": 10}, but_of=("bob",))])
+    (plan,) = plans.seen
+    assert "ix_deliveries_ready" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_counting_what_goes_before_a_delivery_reads_only_what_is_queued_or_leased(plans: Plans) -> None:
+    known = {"route_ids": ["route 1", "route 2"], "rank_at": NOON, "at_most": 100}
+    plans.tx.execute(QUEUED_AHEAD, known)
+    plans.tx.execute(IN_HAND_AHEAD, known)
+    queued, in_hand = plans.seen
+    assert "ix_deliveries_ready" in queued
+    assert "ix_deliveries_leased" in in_hand
 
 
 def test_what_is_in_demand_is_found_by_steps_along_the_same_index(plans: Plans) -> None:
