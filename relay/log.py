@@ -308,6 +308,30 @@ def upstream_up(*, upstream: str) -> None:
     _emit("upstream_up", upstream=upstream)
 
 
+def upstream_probed(*, upstream: str) -> None:
+    """An upstream that was down is tried with one delivery."""
+    _emit("upstream_probed", upstream=upstream)
+
+
+def upstream_slowed(*, upstream: str, reply: Reply, connections: float) -> None:
+    """An upstream asked for less; below one connection there is a rest between two messages."""
+    _writer.write(
+        "warning",
+        "upstream_slowed",
+        {"upstream": upstream, "reply": str(reply), "connections": round(connections, 2)},
+    )
+
+
+def upstream_shut(*, upstream: str, why: str, until: datetime) -> None:
+    """An upstream had what it may be given for now."""
+    _emit("upstream_shut", upstream=upstream, why=why, until=until.isoformat())
+
+
+def passed_on(*, delivery: str, upstream: str, why: str) -> None:
+    """A delivery goes to another upstream of its route, untried at the one that takes nothing now."""
+    _emit("passed_on", delivery=delivery, upstream=upstream, why=why)
+
+
 def leases_taken_back(*, deliveries: int, why: str) -> None:
     """Deliveries of a process that is gone are due again."""
     _emit("leases_taken_back", deliveries=deliveries, why=why)

@@ -129,8 +129,8 @@ def _retry_at(claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, rules: 
     """
     now = tried.finished_at
     deferred = [o.reply for o in outcomes if o.disposition is Disposition.DEFERRED]
-    some_have_it = any(o.disposition is Disposition.DELIVERED for o in outcomes)
-    if some_have_it and all(is_enough_for_now(reply) for reply in deferred):
+    some_have_their_end = len(deferred) < len(outcomes)
+    if some_have_their_end and all(is_enough_for_now(reply) for reply in deferred):
         return now
     delay = rules.settings.schedule.delay_after(claimed.number, rules.rng)
     if tried.answers.perhaps_delivered:

@@ -140,6 +140,19 @@ def no_token(why: str) -> Trouble:
     return Trouble(Reply(451, _LOGIN_FAILED, text), Scope.UPSTREAM, Step.AUTH)
 
 
+def asks_for_less(reply: Reply) -> bool:
+    """Whether *reply* says that we send too much at a time, rather than anything about a message.
+
+    432 (RFC 4954 §6 reused by big providers), 4.3.2 "not accepting now" and 4.7.x, and 421; but not
+    when it closes a connection that was idle for too long (4.4.2).
+    """
+    if not 400 <= reply.code < 500:
+        return False
+    if reply.code == 421:
+        return reply.enhanced != "4.2"
+    return reply.code == 432 or reply.enhanced == "3.2" or reply.enhanced.startswith("7.")
+
+
 _OPENING: Mapping[Step, str] = {
     Step.DNS: "The host name cannot be resolved",
     Step.CONNECT: "Cannot connect",

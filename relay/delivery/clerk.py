@@ -25,7 +25,9 @@ from relay.queue.claim import Release, release
 from relay.queue.content import read_content
 from relay.queue.items import Settlement
 from relay.queue.settle import Settled
+from relay.routing.grants import Ask, Grant, grant
 from relay.routing.health import Sign, record_connected, record_success
+from relay.routing.standing import Stand, record_stands
 
 # Octets of letters too large to come with the claim that may be read at once: besides the budget of
 # the door in, because a lane that waits for room must not wait for what waits for the lane.
@@ -51,8 +53,10 @@ class Clerk:
         rules: Callable[[], Rules],
         on_more: Callable[[], None],
         tokens: TokenSource,
+        owner: str,
     ) -> None:
         self.clock = clock
+        self.owner = owner
         self.hands = hands
         self.rules = rules
         self.tokens = tokens
@@ -132,6 +136,14 @@ class Clerk:
     def succeeded(self, upstream_id: str) -> None:
         """An upstream took a message."""
         self._note(record_success, upstream_id)
+
+    def stands(self, stand: Stand) -> None:
+        """How an upstream stands with this process has changed."""
+        self._write(record_stands, stand)
+
+    def ask(self, ask: Ask) -> asyncio.Future[Grant]:
+        """Ask for a part of what an upstream may be given."""
+        return self._db.write(grant, ask)
 
     def _note(self, record: Callable[..., Any], upstream_id: str) -> None:
         now, key = self.clock.now(), (record, upstream_id)

@@ -4,6 +4,10 @@ A runner is a slot is a connection: there are at most as many as the upstream's 
 and each carries one delivery after the other, always the most urgent that waits.  So a letter of
 level 1 is never behind others: while it waits nothing lower starts, and where there are at least
 two slots one is kept free for it.
+
+What the upstream may be given is in its purse, if it has limits; how many connections it bears is its
+gait; whether it works is its standing.  What waits for one that takes nothing now is passed on to
+another of its route at once, or goes back into the queue.
 """
 
 from __future__ import annotations
@@ -17,28 +21,37 @@ from itertools import count
 from relay import log
 from relay.delivery.classify import Trouble
 from relay.delivery.clerk import Clerk
+from relay.delivery.gait import Gait
 from relay.delivery.hands import Held
+from relay.delivery.purse import Purse
 from relay.delivery.runner import Runner
 from relay.delivery.standing import Standing
 from relay.delivery.transports import TRANSPORTS
 from relay.delivery.transports.base import Transport
 from relay.mail.priority import Priority
+from relay.mail.reply import Reply
+from relay.routing.standing import Stand, State, sentence
 from relay.routing.upstreams import Upstream
 
 IDLE_SECONDS = 10.0
 MOST_AHEAD = 500  # deliveries that wait in memory: two seconds of work, but no more than this
-_NARROW_FOR = timedelta(minutes=1)
 
 
 class Lane:
     """Deliveries for one upstream wait here until a runner is free.
 
     *share* is the number of processes that the upstream's concurrency is divided by; *on_room* is
-    called when few are left waiting.
+    called when few are left waiting; *elsewhere* knows another lane for a delivery, if there is one.
     """
 
     def __init__(
-        self, upstream: Upstream, clerk: Clerk, *, share: Callable[[], int], on_room: Callable[[], None]
+        self,
+        upstream: Upstream,
+        clerk: Clerk,
+        *,
+        share: Callable[[], int],
+        on_room: Callable[[], None],
+        elsewhere: Callable[[Held], Lane | None],
     ) -> None:
         self.upstream = upstream
         self.transport: Transport = TRANSPORTS[upstream.kind](upstream, clerk.rules().hostname, clerk.tokens)
@@ -47,6 +60,10 @@ class Lane:
         self._clerk = clerk
         self._share = share
         self._on_room = on_room
+        self._elsewhere = elsewhere
+        self._gait = Gait()
+        self._purse = self._fresh_purse()
+        self._was_shut = False  # by its purse
         self._waiting: list[tuple[datetime, int, Held]] = []
         self._arrivals = count()
         self._runners: set[Runner] = set()
@@ -54,10 +71,9 @@ class Lane:
         self._resting: list[asyncio.Future[bool]] = []
         self._busy = 0
         self._busy_with_lower = 0
-        self._narrow: tuple[int, datetime] | None = None  # connections that the upstream bears, until when
         self._ahead = 2 * upstream.concurrency
         self._finished = 0
-        self._is_closed = False
+        self._closed_because: str | None = None
 
     # Waiting -------------------------------------------------------------------------------------
 
@@ -67,6 +83,8 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more deliveries may wait here; less than nothing if there are too many."""
+        if self._purse is not None and self._purse.is_shut(self._clerk.clock.now()):
+            return -len(self._waiting)
         if not self.standing.is_up:
             return 1 - len(self._waiting) - self._busy
         return self._ahead - len(self._waiting)
@@ -76,9 +94,14 @@ class Lane:
         pace = round(2 * self._finished / period.total_seconds())
         self._ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
         self._finished = 0
+        if self._gait.recovered(self._most_slots, self._clerk.clock.now()):
+            self._write_down()
 
     def put(self, held: Held) -> None:
         """Let *held* wait for its turn, which may be now."""
+        if self._closed_because is not None:
+            self._clerk.give_back(held, self._closed_because)
+            return
         heapq.heappush(self._waiting, (held.claimed.rank_at, next(self._arrivals), held))
         self._stir_one()
 
@@ -110,7 +133,7 @@ class Lane:
 
     async def next(self, runner: Runner) -> Held | None:
         """The next delivery for *runner*; None: there is nothing for it to do, and it is to go."""
-        while not self._is_closed and len(self._runners) <= self._slots:
+        while self._closed_because is None and len(self._runners) <= self._slots:
             if self._may_begin():
                 return self._pop()
             if await self._rested_in_vain() and not self._may_begin():
@@ -127,14 +150,12 @@ class Lane:
     @property
     def _slots(self) -> int:
         """How many connections there may be now."""
-        slots = max(self.upstream.concurrency // max(self._share(), 1), 1)
-        if self._narrow is None:
-            return slots
-        borne, until = self._narrow
-        if self._clerk.clock.now() < until:
-            return min(slots, borne)
-        self._narrow = None
-        return slots
+        return self._gait.slots(self._most_slots)
+
+    @property
+    def _most_slots(self) -> int:
+        """How many there may be if the upstream bears them."""
+        return max(self.upstream.concurrency // max(self._share(), 1), 1)
 
     def _may_begin(self) -> bool:
         """Whether the most urgent that waits may begin."""
@@ -146,12 +167,30 @@ class Lane:
         if not self.standing.is_up and (self._busy or self.standing.is_down(self._clerk.clock.now())):
             return False  # one probe goes first
         slots = self._slots
-        if waiting[0][2].claimed.priority is Priority.VERY_HIGH:
-            return self._busy < slots
-        return self._busy < slots and self._busy_with_lower < max(slots - 1, 1)
+        if self._busy >= slots:
+            return False
+        is_first = waiting[0][2].claimed.priority is Priority.VERY_HIGH
+        if not is_first and self._busy_with_lower >= max(slots - 1, 1):
+            return False
+        if self._gait.slowed_to is not None and self._gait.is_resting(self._clerk.clock.now()):
+            return False
+        return self._purse is None or self._purse.has_some(self._wanted)
+
+    @property
+    def _wanted(self) -> int:
+        """How many to ask the purse's keeper for; of a batch, what is begun at once: it soon lapses."""
+        at_once = self._slots - self._busy
+        return len(self._waiting) if self.upstream.limits.batch is None else min(len(self._waiting), at_once)
 
     def _pop(self) -> Held:
         held = heapq.heappop(self._waiting)[2]
+        if self._purse is not None:
+            self._purse.spend()
+        if self._gait.slowed_to is not None:
+            self._gait.begins(self._clerk.clock.now())
+        if not self.standing.is_up:
+            log.upstream_probed(upstream=self.upstream.name)
+            self._write_down(State.PROBING)
         self._busy += 1
         self._busy_with_lower += held.claimed.priority is not Priority.VERY_HIGH
         if self.has_more and len(self._waiting) <= self._ahead // 2:
@@ -178,25 +217,61 @@ class Lane:
 
     # How the upstream fares ----------------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes deliveries, as far as is known; one that is to be probed does."""
+        if self.standing.is_up and self._purse is None:
+            return True
+        now = self._clerk.clock.now()
+        return not self.standing.is_down(now) and not (self._purse and self._purse.is_shut(now))
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether it only had what it may be given for now, and its mail is to wait for the rest."""
+        now = self._clerk.clock.now()
+        is_spent = self._purse is not None and self._purse.is_shut(now)
+        return is_spent and not self.upstream.limits.overflows and not self.standing.is_down(now)
+
+    def bears(self, octets: int) -> bool:
+        """Whether a message of that size may be offered at all."""
+        most = self.upstream.limits.octets
+        return most is None or octets <= most
+
+    def has_others(self, runner: Runner) -> bool:
+        """Whether connections stand besides that of *runner*."""
+        return any(other.is_connected for other in self._runners if other is not runner)
+
     def works(self) -> None:
         """A message was answered in order."""
         if self.standing.works():
             log.upstream_up(upstream=self.upstream.name)
+            self._write_down()
             self.stir()
             self._on_room()
 
     def cannot_connect(self, held: Held, trouble: Trouble) -> None:
         """No connection could be opened for *held*.
 
-        If others stand, the upstream bears just so many: then it gets no more for a while.
+        If others stand, the upstream bears just so many: then it gets more only by and by.
         """
         others = sum(runner.is_connected for runner in self._runners)
         if others and self.standing.is_up:
-            self._narrow = (others, self._clerk.clock.now() + _NARROW_FOR)
+            self._gait.bears(others, self._clerk.clock.now())
+            self._slowed(trouble.reply)
             self.put(held)
         else:
             self.go_down(trouble)
-            self._clerk.give_back(held, self.why_down)
+            self.pass_on(held)
+
+    def slow_down(self, reply: Reply) -> None:
+        """The upstream asked for less."""
+        if self._gait.complained(self._slots, self._clerk.clock.now()):
+            self._slowed(reply)
+
+    def _slowed(self, reply: Reply) -> None:
+        connections = self._gait.slowed_to or 1
+        log.upstream_slowed(upstream=self.upstream.name, reply=reply, connections=connections)
+        self._write_down()
 
     def go_down(self, trouble: Trouble) -> None:
         """Leave the upstream alone for a while; what waits for it goes back into the queue, untried."""
@@ -204,12 +279,57 @@ class Lane:
         if not self.standing.is_down(now):
             until = self.standing.went_down(trouble.reply, now, asked_for=trouble.pause)
             log.upstream_down(upstream=self.upstream.name, reply=trouble.reply, until=until)
-        self.give_all_back(self.why_down)
+            self._write_down()
+        self._pass_all_on()
+
+    def _purse_answered(self) -> None:
+        """There is something to begin again, or for a while there is not."""
+        assert self._purse is not None
+        refusal = self._purse.refusal
+        if refusal is None:
+            if self._was_shut:
+                self._write_down()
+            self._was_shut = False
+            self.stir()
+        else:
+            self._was_shut = True
+            log.upstream_shut(upstream=self.upstream.name, why=self.why_shut, until=refusal.until)
+            self._write_down()
+            self._pass_all_on()
 
     @property
-    def why_down(self) -> str:
+    def why_shut(self) -> str:
         """Why nothing is sent there, in a sentence."""
-        return f"Upstream {self.upstream.name} is down: {self.standing.reason}"
+        stand = self._stand()
+        return sentence(stand.state, self.upstream.name, stand.reason)
+
+    def _write_down(self, state: State | None = None) -> None:
+        """Let everybody see how the upstream stands with us."""
+        self._clerk.stands(self._stand(state))
+
+    def _stand(self, state: State | None = None) -> Stand:
+        now, standing = self._clerk.clock.now(), self.standing
+        slowed_to, upstream_id, owner = self._gait.slowed_to, self.upstream.id, self._clerk.owner
+        refusal = None if self._purse is None else self._purse.refusal
+        if standing.since is not None:
+            state, until, reason = state or State.DOWN, standing.until, standing.reason
+            return Stand(upstream_id, owner, state, standing.since, until, reason, slowed_to)
+        if refusal is not None and now < refusal.until:
+            return Stand(upstream_id, owner, refusal.why, now, refusal.until, refusal.spent, slowed_to)
+        return Stand(upstream_id, owner, State.WORKS, now, slowed_to=slowed_to)
+
+    def pass_on(self, held: Held) -> None:
+        """Let another upstream of its route have it, at once; if there is none, the queue."""
+        if (lane := self._elsewhere(held)) is not None and lane is not self:
+            log.passed_on(delivery=str(held.claimed.key), upstream=lane.upstream.name, why=self.why_shut)
+            lane.put(held)
+        else:
+            self._clerk.give_back(held, self.why_shut)
+
+    def _pass_all_on(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, _, held in sorted(waiting):
+            self.pass_on(held)
 
     # Changes, and the end ------------------------------------------------------------------------
 
@@ -220,8 +340,17 @@ class Lane:
         self.upstream = upstream
         self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname, self._clerk.tokens)
         self.standing = Standing(self._clerk.rules().rng)  # perhaps that was what was wrong
-        self._narrow = None
+        self._gait = Gait()
+        self._purse = self._fresh_purse()
+        self._was_shut = False
+        self._write_down()
         self.stir()
+
+    def _fresh_purse(self) -> Purse | None:
+        if not self.upstream.limits.is_metered:
+            return None
+        clerk = self._clerk
+        return Purse(self.upstream, clerk.clock, ask=clerk.ask, on_answer=self._purse_answered)
 
     def give_back(self, why: Callable[[Held], str | None]) -> None:
         """Let go of those waiting for which *why* has a reason."""
@@ -242,7 +371,7 @@ class Lane:
 
     async def close(self, reason: str, seconds: float) -> None:
         """Give back what waits, let end what has begun; after *seconds* hang up on it."""
-        self._is_closed = True
+        self._closed_because = reason
         self.give_all_back(reason)
         for waking in self._resting:
             waking.set_result(True)

@@ -31,6 +31,6 @@ class Link:
         return (
             self.connection.is_usable
             and self.upstream is upstream
-            and self.messages < MAX_MESSAGES
+            and self.messages < (upstream.limits.per_connection or MAX_MESSAGES)
             and now - self.opened_at < MAX_AGE
         )

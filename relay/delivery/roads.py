@@ -1,4 +1,4 @@
-"""Which lane a delivery takes: the first of its route's upstreams that is not down."""
+"""Which lane a delivery takes: one of the first rank of its route's upstreams that takes mail now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 
 from relay.current import Current
 from relay.delivery.clerk import Clerk
@@ -14,6 +15,14 @@ from relay.delivery.hands import Held
 from relay.delivery.lane import Lane
 from relay.queue.stops import Stops
 from relay.routing.routes import RoutingTable
+from relay.routing.upstreams import Upstream
+
+
+class Share(NamedTuple):
+    """A lane that a route leads to, and how much of its rank's mail it gets."""
+
+    lane: Lane
+    weight: int
 
 
 class Roads:
@@ -36,7 +45,7 @@ class Roads:
         self._stops = stops
         self._heeded_stops = stops.value
         self._lanes: dict[str, Lane] = {}  # by upstream
-        self._ways: dict[str, Sequence[Lane]] = {}  # by route, the first choice first
+        self._ways: dict[str, Sequence[Sequence[Share]]] = {}  # by route, the first rank first
 
     def stir(self) -> None:
         """Set to work whoever has something to do."""
@@ -50,37 +59,56 @@ class Roads:
             lane.stir()
 
     def by_lane(self, route_ids: Iterable[str]) -> Mapping[Lane, Sequence[str]]:
-        """Which of these routes lead to which lane now; those that lead to none are left out."""
+        """Which of these routes lead to which lanes now; those that lead to none are left out."""
         found = defaultdict[Lane, list[str]](list)
         for route_id in route_ids:
-            if (lane := self.lane_for(route_id)) is not None:
-                found[lane].append(route_id)
+            for share in self._open(route_id):
+                found[share.lane].append(route_id)
         return found
 
-    def lane_for(self, route_id: str) -> Lane | None:
-        """The lane that a delivery by this route takes now; None: there is none, see `why_not`."""
-        self.heed_changes()
-        lanes = self._ways.get(route_id)
-        if lanes is None:
-            lanes = self._ways[route_id] = self._lanes_of(route_id)
-        for lane in lanes:
-            if lane.standing.is_up or not lane.standing.is_down(self._clerk.clock.now()):
-                # Nor do others step in for one that an operator stopped: its mail is to wait.
-                return None if self._stops.value.of(upstream_id=lane.upstream.id) else lane
-        return None
+    def lane_for(self, route_id: str, octets: int = 0) -> Lane | None:
+        """The lane that a delivery by this route takes now; None: there is none, see `why_not`.
+
+        Lanes of one rank share by weight, as long as each has room.  A message too large for every
+        upstream goes to the first, to be refused in its name.
+        """
+        shares = self._open(route_id, octets)
+        if len(shares) > 1:
+            shares = [share for share in shares if share.lane.room > 0] or shares
+            weights = [share.weight for share in shares]
+            return self._clerk.rules().rng.choices(shares, weights)[0].lane
+        return shares[0].lane if shares else None
 
     def why_not(self, route_id: str) -> str:
         """Why there is no lane for this route, in a sentence."""
         route = self._heeded.route(route_id)
         if route is None:
             return "No upstream was added yet"
-        lanes = self._lanes_of(route_id)
+        lanes = [share.lane for rank in self._ranks_of(route_id) for share in rank]
         for lane in lanes:
             if stop := self._stops.value.of(upstream_id=lane.upstream.id):
                 return stop.sentence
-        if lanes:
-            return lanes[0].why_down
+        for lane in lanes:
+            if not lane.is_open:
+                return lane.why_shut
         return f"Route {route.name} leads to no upstream that is switched on"
+
+    def _open(self, route_id: str, octets: int = 0) -> Sequence[Share]:
+        """The lanes of the first rank that takes the message now."""
+        self.heed_changes()
+        ranks = self._ways.get(route_id)
+        if ranks is None:
+            ranks = self._ways[route_id] = self._ranks_of(route_id)
+        if octets and not any(share.lane.bears(octets) for rank in ranks for share in rank):
+            octets = 0
+        for rank in ranks:
+            if found := [share for share in rank if share.lane.is_open and share.lane.bears(octets)]:
+                # Nor do others step in for one that an operator stopped: its mail is to wait.
+                stops = self._stops.value
+                return [share for share in found if not stops.of(upstream_id=share.lane.upstream.id)]
+            if any(share.lane.is_waited_for and share.lane.bears(octets) for share in rank):
+                break
+        return ()
 
     def heed_changes(self) -> None:
         """Do as the table and the stops say that are in force now."""
@@ -108,12 +136,23 @@ class Roads:
         """End all lanes: see `Lane.close`."""
         await asyncio.gather(*(lane.close(reason, seconds) for lane in self._lanes.values()))
 
-    def _lanes_of(self, route_id: str) -> Sequence[Lane]:
+    def _ranks_of(self, route_id: str) -> Sequence[Sequence[Share]]:
+        """The lanes of a route's upstreams that are switched on, rank by rank."""
         route = self._heeded.route(route_id)
-        upstreams = self._heeded.upstreams_of(route) if route else ()
-        for upstream in upstreams:
-            if upstream.id not in self._lanes:
-                self._lanes[upstream.id] = Lane(
-                    upstream, self._clerk, share=self._share, on_room=self._on_room
-                )
-        return [self._lanes[upstream.id] for upstream in upstreams]
+        ranks = defaultdict[int, list[Share]](list)
+        for leg in route.legs if route else ():
+            upstream = self._heeded.upstreams[leg.upstream_id]
+            if upstream.is_enabled:
+                ranks[leg.rank].append(Share(self._lane_to(upstream), leg.weight))
+        return [ranks[rank] for rank in sorted(ranks)]
+
+    def _lane_to(self, upstream: Upstream) -> Lane:
+        if upstream.id not in self._lanes:
+            self._lanes[upstream.id] = Lane(
+                upstream,
+                self._clerk,
+                share=self._share,
+                on_room=self._on_room,
+                elsewhere=lambda held: self.lane_for(held.claimed.route_id, held.claimed.octets),
+            )
+        return self._lanes[upstream.id]

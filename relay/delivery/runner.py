@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from relay import log
-from relay.delivery.classify import Scope, Step, Trouble
+from relay.delivery.classify import Scope, Step, Trouble, asks_for_less
 from relay.delivery.clerk import Clerk
 from relay.delivery.hands import Held
 from relay.delivery.link import Link
@@ -15,7 +16,7 @@ from relay.delivery.outgoing import Letter
 from relay.delivery.transports.base import Answers
 from relay.delivery.tried import Try
 from relay.mail.address import Address
-from relay.mail.envelope import Envelope
+from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.routing.upstreams import Upstream
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from relay.delivery.lane import Lane
 
 _CONTENT_GONE = Reply(451, "3.0", "The content of the message is gone")
+_TOO_LARGE = Reply(552, "3.4", "The message is larger than any upstream of its route may be given")
+_IN_THE_NEXT = Reply(452, "5.3", "Its turn comes in the next transaction: this one had all it may have")
 _OUR_FAULT = "A fault of the relay itself kept it; the log says more"
 
 
@@ -65,7 +68,9 @@ class Runner:
         content = await self._clerk.content_of(held)
         try:
             if content is None:
-                self._clerk.conclude(held, b"", self._nothing_to_send(held, link))
+                self._clerk.conclude(held, b"", self._nothing_to_send(held, link, _CONTENT_GONE))
+            elif not self._lane.bears(len(content)):
+                self._clerk.conclude(held, content, self._nothing_to_send(held, link, _TOO_LARGE))
             else:
                 tried = await self._offer(held, content, link)
                 await self._see_to(held, content, tried, link)
@@ -86,7 +91,8 @@ class Runner:
     async def _offer(self, held: Held, content: bytes, link: Link) -> Try:
         connection, claimed = link.connection, held.claimed
         started_at = self._clerk.clock.now()
-        envelope = _as_sent_by(link.upstream, claimed.envelope, started_at)
+        envelope, left = _parted(claimed.envelope, link.upstream.limits.recipients)
+        envelope = _as_sent_by(link.upstream, envelope, started_at)
         letter = Letter(content)
         if not connection.keeps_content:  # what is kept here is kept as it was sent
             letter = await self._clerk.outgoing.letter(
@@ -97,7 +103,7 @@ class Runner:
             upstream=link.upstream,
             started_at=started_at,
             finished_at=self._clerk.clock.now(),
-            answers=answers,
+            answers=_with_those(left, answers),
             remote=connection.remote,
             tls=connection.tls,
             keeps_content=connection.keeps_content,
@@ -110,6 +116,8 @@ class Runner:
         """Draw the consequences of what was answered, for the message, the connection and the lane."""
         trouble, was_fresh = tried.answers.trouble, link.is_fresh
         link.messages += 1
+        if (complaint := _complaint(tried.answers)) is not None:
+            self._lane.slow_down(complaint)
         if trouble is None:
             self._clerk.conclude(held, content, tried)
             if any(reply.is_success for reply in tried.answers.replies.values()):
@@ -122,18 +130,23 @@ class Runner:
             self._lane.put(held)
             return
         says_no_more = was_fresh and trouble.reply.code == 421
+        if says_no_more and asks_for_less(trouble.reply) and self._lane.has_others(self):
+            says_no_more = False  # it bears those that stand: see `slow_down`
+            if trouble.step is Step.MAIL:
+                self._lane.put(held)
+                return
         if trouble.scope is Scope.UPSTREAM or says_no_more:
             self._lane.go_down(trouble)
             if trouble.step is Step.MAIL:  # the message itself was not looked at yet
-                self._clerk.give_back(held, self._lane.why_down)
+                self._lane.pass_on(held)
                 return
         elif was_fresh and self._lane.standing.broke():
             self._lane.go_down(trouble)
         self._clerk.conclude(held, content, tried)
 
-    def _nothing_to_send(self, held: Held, link: Link) -> Try:
+    def _nothing_to_send(self, held: Held, link: Link, why: Reply) -> Try:
         now, numbers = self._clerk.clock.now(), [r.number for r in held.claimed.envelope.recipients]
-        answers = Answers(dict.fromkeys(numbers, _CONTENT_GONE), unheard=frozenset(numbers))
+        answers = Answers(dict.fromkeys(numbers, why), unheard=frozenset(numbers))
         return Try(link.upstream, now, now, answers)
 
     async def _hang_up(self) -> None:
@@ -152,3 +165,32 @@ def _as_sent_by(upstream: Upstream, envelope: Envelope, now: datetime) -> Envelo
     if upstream.sender_address is None or envelope.sender == Address.NULL:
         return envelope
     return replace(envelope, sender=upstream.sender_address)
+
+
+def _parted(envelope: Envelope, most: int | None) -> tuple[Envelope, Sequence[Recipient]]:
+    """Cut *envelope* to the recipients that one transaction may have; those left follow in the next."""
+    if most is None or len(envelope.recipients) <= most:
+        return envelope, ()
+    return replace(envelope, recipients=envelope.recipients[:most]), envelope.recipients[most:]
+
+
+def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:
+    """*answers*, also to those who were *left* for the next transaction."""
+    if not left:
+        return answers
+    theirs = {recipient.number: _IN_THE_NEXT for recipient in left}
+    return replace(answers, replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
+
+
+def _complaint(answers: Answers) -> Reply | None:
+    """What was said that asks for less; nothing, if the upstream took the message for anybody.
+
+    What it says to a login or the like is about us (see `Scope`), not about how much we send.
+    """
+    trouble = answers.trouble
+    if trouble is not None:
+        return trouble.reply if trouble.scope is not Scope.UPSTREAM and asks_for_less(trouble.reply) else None
+    replies = answers.replies.values()
+    if any(reply.is_success for reply in replies):
+        return None
+    return next((reply for reply in replies if asks_for_less(reply)), None)

@@ -26,11 +26,17 @@ class Standing:
         self._strikes = 0  # fresh connections that broke under a message, in a row
         self._until: datetime | None = None
         self.reason = ""  # of being down
+        self.since: datetime | None = None  # it is down
 
     @property
     def is_up(self) -> bool:
         """Whether it worked the last time, or was never tried."""
         return self._until is None
+
+    @property
+    def until(self) -> datetime | None:
+        """When it is probed next, if it is down."""
+        return self._until
 
     def is_down(self, now: datetime) -> bool:
         """Whether it is to be left alone."""
@@ -44,6 +50,7 @@ class Standing:
         pause = min(FIRST_BACKOFF * (1 << min(self._failures, 16)), LONGEST_BACKOFF)
         pause = max(pause, min(asked_for or pause, _LONGEST_ASKED))
         self._failures += 1
+        self.since = self.since or now
         self._until = now + pause * (1 + _JITTER * self._rng.random())
         self.reason = str(reply)
         return self._until
@@ -57,5 +64,5 @@ class Standing:
         """A message was answered in order; True: that is news."""
         is_news = not self.is_up
         self._failures = self._strikes = 0
-        self._until = None
+        self._until = self.since = None
         return is_news

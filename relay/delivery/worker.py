@@ -84,6 +84,7 @@ class Worker:
             ),
             on_more=self._go_on,
             tokens=tokens or OwnTokens(clock),
+            owner=owner,
         )
         self._roads = Roads(
             routing,
@@ -169,13 +170,14 @@ class Worker:
         """
         demanded = await self._db.read(routes_in_demand)
         by_lane = self._roads.by_lane(demanded)
-        wanted: dict[str, int] = {}
+        wanted = Counter[str]()
         trading: set[Lane] = set()
         for lane, route_ids in by_lane.items():
             if (room := lane.room) > 0:
-                wanted |= dict.fromkeys(route_ids, -(-room // len(route_ids)))
-            elif may_trade and lane.standing.is_up:
-                wanted |= dict.fromkeys(route_ids, 1)
+                wanted.update(dict.fromkeys(route_ids, -(-room // len(route_ids))))
+        for lane, route_ids in by_lane.items():
+            if may_trade and lane.room <= 0 and lane.standing.is_up and wanted.keys().isdisjoint(route_ids):
+                wanted.update(dict.fromkeys(route_ids, 1))
                 trading.add(lane)
         taken = Counter[str]()
         if wanted:
@@ -187,7 +189,8 @@ class Worker:
         for lane, route_ids in by_lane.items():
             lane.has_more = not self._backlog.isdisjoint(route_ids)
             if lane in trading:
-                lane.shed(sum(taken[r] for r in route_ids), "It waits for more urgent mail")
+                taken_for_it = min(sum(taken[r] for r in route_ids), max(-lane.room, 0))
+                lane.shed(taken_for_it, "It waits for more urgent mail")
 
     async def _renew(self, now: datetime) -> None:
         if expiring := self._hands.expiring(now):
@@ -218,7 +221,7 @@ class Worker:
     def _admit(self, held: Held) -> None:
         """Put *held* where it goes, or back if it can go nowhere now."""
         route_id = held.claimed.route_id
-        lane = self._roads.lane_for(route_id)
+        lane = self._roads.lane_for(route_id, held.claimed.octets)
         stop = self._stops.value.of(user_id=held.claimed.user_id)
         if self._is_stopping:
             self._clerk.give_back(held, _STOPPED)

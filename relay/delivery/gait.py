@@ -1,0 +1,60 @@
+"""How fast an upstream is gone at: fewer connections after it asked for less, then slowly more again.
+
+The number is halved with each complaint and grows by small steps while there is none (additive
+increase, multiplicative decrease): so it settles where the upstream bears it.  Below one connection it
+means a rest between two messages.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+_SAME_COMPLAINT = timedelta(seconds=2)  # several connections hear it at the same moment
+_STEP_AFTER = timedelta(seconds=10)
+_STEPS = 20  # from none to all
+_LEAST = 1 / 64
+
+
+class Gait:
+    """The connections that an upstream is given, of those that it is set to."""
+
+    def __init__(self) -> None:
+        self.slowed_to: float | None = None  # None: it never complained, or not for long
+        self._changed_at: datetime | None = None
+        self._rests_until: datetime | None = None
+
+    def complained(self, slots: int, now: datetime) -> bool:
+        """It asked for less while it was given *slots*; True: it is given less from now on."""
+        if self._changed_at is not None and now - self._changed_at < _SAME_COMPLAINT and self.slowed_to:
+            return False
+        self.slowed_to = max((self.slowed_to or slots) / 2, _LEAST)
+        self._changed_at = now
+        return True
+
+    def bears(self, connections: int, now: datetime) -> None:
+        """It took so many connections and no more."""
+        self.slowed_to = float(connections)
+        self._changed_at = now
+
+    def recovered(self, slots: int, now: datetime) -> bool:
+        """Go a step faster if it has been calm for a while, up to *slots*; True: it is given more."""
+        if self.slowed_to is None or self._changed_at is None or now - self._changed_at < _STEP_AFTER:
+            return False
+        self.slowed_to += max(slots / _STEPS, 0.25)
+        self._changed_at = now
+        if self.slowed_to >= slots:
+            self.slowed_to = self._changed_at = self._rests_until = None
+        return True
+
+    def slots(self, most: int) -> int:
+        """How many connections there may be, of *most*."""
+        return most if self.slowed_to is None else min(most, max(int(self.slowed_to), 1))
+
+    def begins(self, now: datetime) -> None:
+        """A message is begun; a rest may follow it."""
+        if self.slowed_to is not None and self.slowed_to < 1:
+            self._rests_until = now + timedelta(seconds=1 / self.slowed_to)
+
+    def is_resting(self, now: datetime) -> bool:
+        """Whether the next message has to wait a little."""
+        return self._rests_until is not None and now < self._rests_until
