@@ -17,6 +17,7 @@ from relay.budget import Budget
 from relay.current import Current
 from relay.db.database import Database
 from relay.db.tables import attempts, deliveries, messages, recipients
+from relay.delivery.stationery import PLAIN
 from relay.delivery.worker import Worker
 from relay.ids import id_source
 from relay.mail.envelope import Envelope
@@ -54,6 +55,7 @@ class Office:
         self.routing = Current(table_of(*upstreams))
         self.settings = Current(Settings())
         self.stops = Current(Stops())
+        self.stationery = Current(PLAIN)
         self.new_id = id_source(Random(1))
         self.worker = Worker(
             db=db,
@@ -66,6 +68,7 @@ class Office:
             rng=Random(2),
             hostname="relay.example",
             stops=self.stops,
+            stationery=self.stationery,
         )
 
     @asynccontextmanager
