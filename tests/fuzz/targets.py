@@ -10,17 +10,29 @@ import contextlib
 import email
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from relay.accounts.proofs import Candidate, Proofs
 from relay.accounts.scram import keys_of
 from relay.accounts.tokens import BadKeys, BadToken, Key, key_id, read_keys, user_named_in
 from relay.accounts.verifier import Verdict
 from relay.delivery.transports.replies import ReplyReader
+from relay.mail import entity
 from relay.mail.address import Address, BadAddress
-from relay.mail.dsn import ascii_orcpt, is_orcpt
+from relay.mail.downgrade import CannotDowngrade, to_seven_bit
+from relay.mail.dsn import ascii_orcpt, is_envid, is_orcpt
 from relay.mail.header import BadHeader, scan
-from relay.mail.lines import dot_stuffed, dot_stuffed_pieces, dot_unstuffed, has_bare, normalised
+from relay.mail.lines import (
+    dot_stuffed,
+    dot_stuffed_pieces,
+    dot_unstuffed,
+    has_bare,
+    has_longer,
+    normalised,
+)
 from relay.mail.mailbox import BadMailbox, parse_mailbox_list
+from relay.mail.reply import Reply
+from relay.notify.report import Fate
 from relay.submission.bearer import read_oauthbearer, read_xoauth2, text_of_pairs
 from relay.submission.conversation import BadResponse, Circumstances, Inquiry, Token, Voucher
 from relay.submission.framing import Content, Frame, Framer
@@ -28,10 +40,23 @@ from relay.submission.mechanisms import MECHANISMS
 from relay.submission.path import split_path
 from relay.submission.proxy import BadProxyHeader, read_header
 from tests.kit.clock import NOON
+from tests.kit.makers import make_envelope
 from tests.kit.tokens import TERMS, b64url, document
 from tests.mail.test_mailbox_properties import key_of, shown_by_others
+from tests.notify.test_report import bounced, claimed
 
 _KEYS = keys_of("correct-horse", b"salt" * 4)
+REPORT_HEAD = {
+    "from",
+    "to",
+    "subject",
+    "date",
+    "message-id",
+    "auto-submitted",
+    "mime-version",
+    "content-type",
+}
+STATUS_FIELDS = {"Final-Recipient", "Action", "Status", "Diagnostic-Code", "Last-Attempt-Date"}
 TOKEN_KEYS = read_keys(document())
 ANY_SIGNATURE = tuple(Key(None, name, lambda _said, _signed: True) for name in ("RS256", "ES256", "EdDSA"))
 PROOFS = Proofs((Candidate(_KEYS, None, "nobody"),), 1)
@@ -204,23 +229,53 @@ def orcpt(data: bytes) -> None:
             assert " " not in told
 
 
-TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    each.__name__: each
-    for each in (
-        framing,
-        lines,
-        addresses,
-        paths,
-        header,
-        mailboxes,
-        proxy,
-        sasl,
-        bearer,
-        tokens,
-        replies,
-        orcpt,
+def mime(data: bytes) -> None:
+    """Parts lie within their whole, one after another; what is made 7-bit is so, and stays as it is then."""
+
+    def walk(found: entity.Entity, level: int = 0) -> None:
+        position = found.body - 2
+        for part in found.parts() if found.kind[0] == b"multipart" and level < entity.MOST_LEVELS else ():
+            assert position <= part.header_end <= part.body <= part.end <= found.end
+            position = part.end
+            walk(part, level + 1)
+
+    content = normalised(data)
+    with contextlib.suppress(entity.BadEntity):
+        walk(entity.read(content))
+    with contextlib.suppress(CannotDowngrade):
+        told = to_seven_bit(content)
+        assert told.isascii()
+        assert not has_bare(told)
+        assert to_seven_bit(told) == told
+
+
+def reports(data: bytes) -> None:
+    """Whatever the upstream said and the message was, the report is one that others read as it was meant."""
+    words, _, content = data.partition(b"\n\n")
+    said, remote, envid, orcpt = (words.decode("latin-1").split("\n") + [""] * 4)[:4]
+    envelope = make_envelope(envid=envid if is_envid(envid) else None, ret="FULL")
+    recipient = envelope.recipients[0]
+    if is_orcpt(orcpt, smtputf8=True):
+        recipient = replace(recipient, orcpt=orcpt)
+    fate = Fate(recipient, Reply.parse(550, said.split("\r")), remote or None)
+    report = bounced(fate, of=claimed(envelope=envelope), content=normalised(content))
+    assert report is not None
+    assert not has_bare(report.content)
+    assert not has_longer(report.content, 998)
+    assert {found.name for found in scan(report.content).fields} == REPORT_HEAD
+    kinds = [part.get_content_type() for part in email.message_from_bytes(report.content).walk()]
+    assert kinds[:3] == ["multipart/report", "text/plain", "message/delivery-status"]
+    _, about, recipients, *_ = (
+        part for part in email.message_from_bytes(report.content).walk() if not part.is_multipart()
     )
-}
+    assert set(about) <= {"Original-Envelope-Id", "Reporting-MTA", "Arrival-Date"}
+    assert set(recipients) - {"Original-Recipient", "Remote-MTA"} == STATUS_FIELDS
+    assert recipients["Final-Recipient"] == "rfc822; bob@example.net"
+    assert recipients["Action"] == "failed"
+
+
+_ALL = (framing, lines, addresses, paths, header, mailboxes, proxy, sasl, bearer, tokens, replies, orcpt)
+TARGETS: Mapping[str, Callable[[bytes], None]] = {each.__name__: each for each in (*_ALL, mime, reports)}
 SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "framing": (b"\1\2\3\4text\r\n.\r\nNOOP\r\n", b"\3\1\0\7\r\n..\r\n.\n.\r\n.\r\n", b"\0\0\0\1.\r\n"),
     "lines": (b".\r\n..\r\n.", b"\r.\r\n\n.\n", b"a\r\n.\r\nb"),
@@ -257,6 +312,16 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"\x01\x02\x03\x04250-a\r\n250 b\r\n",
         b"\0\0\0\x00220 x\r\n354\r\n",
         b"\1\1\1\x01550 5.1.1 no\n",
+    ),
+    "mime": (
+        b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\n\xe4\n--x\nA: b\n\nc\n--x--\n",
+        b'Content-Type: multipart/a; boundary="x y"\n\n--x y\nContent-Type: message/rfc822\n\nC: d\n\n\xff',
+        b"Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + "ä\r\n".encode() * 40,
+    ),
+    "reports": (
+        b"5.1.1 No such user\rtry again\nmx.example.net\nQQ+2B\nrfc822;bob+2Ba@c\n\nFrom: a@b\n\nx\n",
+        b"\xff\n\nSubject: \xc3\xa4\n\n\xe4",
+        b"--=_report\n\n--=_report--\n",
     ),
     "orcpt": (b"rfc822;bob@example.org", b"rfc822;a+2Bb@c", b"utf-8;\\x{F8}@x", "utf-8;bøb@x".encode()),
 }
