@@ -1,0 +1,98 @@
+"""The story of an upstream that fails and comes back, as the log tells it and the table shows it."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from relay import log
+from relay.db import nodes
+from relay.db.database import Database
+from relay.db.engine import read_with, write_with
+from relay.routing.standing import State, load_stands, why_shut
+from tests.delivery.makers import upstream_at
+from tests.delivery.office import Office, eventually
+from tests.delivery.test_limits import known
+from tests.kit.upstream import FakeUpstream
+
+TOLD = ("upstream_down", "passed_on", "upstream_probed", "upstream_up", "attempt_finished")
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    stream = StringIO()
+    monkeypatch.setattr(log._writer, "stream", stream)
+    monkeypatch.setattr(log._writer, "as_json", True)
+    return stream
+
+
+def told(lines: StringIO) -> list[tuple[str, str]]:
+    """Event and upstream of each line that belongs to the story."""
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines.getvalue().splitlines()]
+    return [(event["event"], event["upstream"]) for event in events if event["event"] in TOLD]
+
+
+async def test_an_upstream_fails_others_step_in_it_is_probed_and_takes_mail_again(
+    db: Database, engine: Engine, lines: StringIO
+) -> None:
+    first, second = FakeUpstream(), FakeUpstream()
+    async with first, second:
+        pass  # so that both have a port
+    one = upstream_at(first.port, name="first")
+    other = upstream_at(second.port, id="U2", name="second")
+    await known(db, one, other)
+    async with second, Office(db, one, other).open() as office:
+        clock = office.clock
+
+        async def shut() -> Any:
+            write_with(engine, nodes.beat, nodes.Beat(office.owner, clock.now(), clock.now()))
+            return why_shut(one, read_with(engine, load_stands, clock.now())["U1"], clock.now())
+
+        async def takes_mail() -> bool:
+            return await shut() is None
+
+        # Closed, and open at the first failure: the letter is at the second one before anybody waits.
+        await office.until_state(await office.submit("bob", hot=True), "done")
+        assert told(lines) == [
+            ("upstream_down", "first"),
+            ("passed_on", "second"),
+            ("attempt_finished", "second"),
+        ]
+        down = await shut()
+        assert (down.why, down.sentence) == (
+            State.DOWN,
+            "Upstream first is down: 451 4.4.1 Cannot connect: connection refused",
+        )
+        assert timedelta(seconds=15) <= down.until - clock.now() <= timedelta(seconds=18)
+
+        # Half-open: one letter is the probe.  It fails, too; the wait doubles, and the letter is not late.
+        lines.truncate(lines.seek(0))
+        await office.turn(timedelta(seconds=18))
+        assert (await shut()).why is State.PROBING
+        await office.until_state(await office.submit("cid", hot=True), "done")
+        assert told(lines) == [
+            ("upstream_probed", "first"),
+            ("upstream_down", "first"),
+            ("passed_on", "second"),
+            ("attempt_finished", "second"),
+        ]
+        down = await shut()
+        assert timedelta(seconds=30) <= down.until - clock.now() <= timedelta(seconds=36)
+
+        # Closed again: it answers the next probe, and everything goes there as before.
+        lines.truncate(lines.seek(0))
+        async with first:
+            await office.turn(timedelta(seconds=36))
+            for name in ("dan", "eve"):
+                await office.until_state(await office.submit(name, hot=True), "done")
+            assert told(lines) == [
+                ("upstream_probed", "first"),
+                ("attempt_finished", "first"),
+                ("upstream_up", "first"),
+                ("attempt_finished", "first"),
+            ]
+            await eventually(takes_mail)
+    assert [len(second.taken), len(first.taken)] == [2, 2]
