@@ -25,6 +25,7 @@ from relay.cli import (
     logins,
     message,
     node,
+    providers,
     queue,
     rewriting,
     route,
@@ -63,6 +64,8 @@ VERBS = {
 }
 
 user.app.command("limits")(user_limits.limits)
+upstream.app.command("presets")(providers.presets)
+upstream.app.command("authorize")(providers.authorize)
 user.app.command("rewrite")(rewriting.rewrite_user)
 upstream.app.command("rewrite")(rewriting.rewrite_upstream)
 

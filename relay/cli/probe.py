@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import make_msgid
+from functools import partial
 from typing import Any
 
 from relay.cli.desk import Desk
 from relay.cli.printing import duration
 from relay.cli.shown import Cell, Table, Tone
-from relay.delivery.check import Finding, Report, check_upstream
+from relay.clock import SystemClock
+from relay.db.database import Database
+from relay.db.engine import open_engine
+from relay.delivery.check import check_upstream
 from relay.delivery.classify import Step
+from relay.delivery.findings import Finding, Report
+from relay.delivery.oauth.tokens import Tokens
+from relay.ids import id_source
 from relay.mail.address import Address
 from relay.routing.health import Check, CheckResult, Sign, record_check, record_connected, record_success
 from relay.routing.upstreams import Upstream
 
 
 def walk(
-    desk: Desk, upstream: Upstream, *, address: Address | None = None, letter: bytes | None = None
+    desk: Desk,
+    upstream: Upstream,
+    *,
+    address: Address | None = None,
+    letter: bytes | None = None,
+    is_stored: bool = False,
 ) -> Report:
-    """Walk the steps to *upstream*; with a *letter*, to *address* and really."""
-    hostname = desk.config.hostname
-    return asyncio.run(check_upstream(upstream, hostname=hostname, address=address, letter=letter))
+    """Walk the steps to *upstream*; with a *letter*, to *address* and really.
+
+    The tokens of one that is stored already are those of the relay itself.
+    """
+
+    async def walked() -> Report:
+        check = partial(
+            check_upstream, upstream, hostname=desk.config.hostname, address=address, letter=letter
+        )
+        if upstream.options.oauth is None or not is_stored:
+            return await check()
+        db = Database(open_engine(desk.config.database_url))
+        try:
+            owner = f"cli/{os.getpid()}"
+            tokens = Tokens(db, SystemClock(), sealer=desk.sealer, owner=owner, new_id=id_source())
+            return await check(tokens=tokens)
+        finally:
+            await db.close()
+
+    return asyncio.run(walked())
 
 
 def letter_to(address: Address, desk: Desk) -> bytes:

@@ -12,6 +12,19 @@ from relay.cli.asking import confirm, password_from_stdin
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
 from relay.cli.faults import OK, UNAVAILABLE, USAGE, Failed
+from relay.cli.service_options import (
+    ClientId,
+    Domain,
+    Key,
+    OAuthGrant,
+    PresetName,
+    Region,
+    Scope,
+    Subject,
+    Tenant,
+    TokenUrl,
+    Url,
+)  # fmt: skip
 from relay.cli.shown import Shown, Table
 
 app = typer.Typer(no_args_is_help=True, help="Where mail goes.")
@@ -61,8 +74,10 @@ def add(
     name: Name,
     *,
     kind: Annotated[
-        Literal["smtp", "sandbox"], typer.Option(help="A server, or a sandbox: mail is kept here and shown.")
+        Literal["smtp", "sandbox", "http-raw", "graph", "gmail", "ses", "mailgun"],
+        typer.Option(help="A server, a service over HTTP, or a sandbox: mail is kept here and shown."),
     ] = "smtp",
+    preset: PresetName = None,
     host: Host = None,
     port: Port = None,
     tls: Tls = None,
@@ -76,24 +91,41 @@ def add(
     archive: Archive = None,
     timeout: Timeout = None,
     concurrency: Concurrency = None,
+    url: Url = None,
+    domain: Domain = None,
+    region: Region = None,
+    oauth: OAuthGrant = None,
+    client_id: ClientId = None,
+    tenant: Tenant = None,
+    token_url: TokenUrl = None,
+    scope: Scope = None,
+    subject: Subject = None,
+    key: Key = None,
     default: Default = False,
     no_test: NoTest = False,
 ) -> Shown:
     """Add an upstream, after testing it. The first one becomes the default route's."""
     from relay.cli import probe, upstreams
+    from relay.cli.services import ServiceWanted, needs_consent, one_preset
     from relay.routing.changes import NewUpstream, add_upstream
+    from relay.routing.presets import PRESETS
     from relay.routing.soundness import checked, warnings
     from relay.routing.upstreams import Kind, Upstream
 
+    service = ServiceWanted(
+        preset=one_preset(preset), url=url, domain=domain, region=region, oauth=oauth, client_id=client_id,
+        tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
+    )  # fmt: skip
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
-        password=_password(username, is_on_stdin=password_stdin),
+        password=_password(username if oauth is None else None, is_on_stdin=password_stdin),
         pinned_ca=ca.read() if ca else None, verify=not no_verify, sender=sender, archive=archive,
-        timeout=timeout, concurrency=concurrency,
+        timeout=timeout, concurrency=concurrency, service=service,
     )  # fmt: skip
     desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
-    report = None if no_test or fresh.kind is Kind.SANDBOX else probe.walk(desk, fresh)
+    is_untestable = fresh.kind is Kind.SANDBOX or needs_consent(fresh)
+    report = None if no_test or is_untestable else probe.walk(desk, fresh)
     if report is not None and not report.is_good:
         told = f'"{name}" was not added: {report.verdict} Mend it, or save it as it is with --no-test.'
         return Shown(probe.document(report), (probe.steps(report), told), exit_code=UNAVAILABLE)
@@ -107,6 +139,8 @@ def add(
             *([probe.steps(report)] if report else []),
             f'Upstream "{made.name}" was added.',
             upstreams.card(shown),
+            *([PRESETS[preset].instructions.rstrip()] if preset else []),
+            *([f'Now give consent: "relay upstream authorize {made.name}".'] if needs_consent(made) else []),
         ),
         warnings(made),
     )
@@ -155,18 +189,33 @@ def edit(
     archive: Archive = None,
     timeout: Timeout = None,
     concurrency: Concurrency = None,
+    url: Url = None,
+    domain: Domain = None,
+    region: Region = None,
+    oauth: OAuthGrant = None,
+    client_id: ClientId = None,
+    tenant: Tenant = None,
+    token_url: TokenUrl = None,
+    scope: Scope = None,
+    subject: Subject = None,
+    key: Key = None,
     default: Default = False,
 ) -> Shown:
     """Change an upstream; connections that are open are finished and made anew."""
     from relay.cli import upstreams
+    from relay.cli.services import ServiceWanted
     from relay.routing.changes import EditUpstream, edit_upstream
     from relay.routing.soundness import warnings
 
+    service = ServiceWanted(
+        url=url, domain=domain, region=region, oauth=oauth, client_id=client_id,
+        tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
+    )  # fmt: skip
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
         password=password_from_stdin() if password_stdin else None,
         pinned_ca=ca.read() if ca else None, no_ca=no_ca, verify=verify, sender=sender, archive=archive,
-        timeout=timeout, concurrency=concurrency,
+        timeout=timeout, concurrency=concurrency, service=service,
     )  # fmt: skip
     if wanted == upstreams.Wanted() and not default:
         raise Failed("Say what to change; see --help.", USAGE)
@@ -204,7 +253,7 @@ def try_out(
     if send and whom is None:
         raise Failed("The account has no address of its own: give one with --address.", USAGE)
     letter = probe.letter_to(whom, desk) if send and whom else None
-    report = probe.walk(desk, upstream, address=whom, letter=letter)
+    report = probe.walk(desk, upstream, address=whom, letter=letter, is_stored=True)
     probe.remember(desk, upstream, report, was_sent=send)
     exit_code = OK if report.is_good else UNAVAILABLE
     return Shown(probe.document(report), (probe.steps(report), report.verdict), exit_code=exit_code)

@@ -11,6 +11,7 @@ import typer
 
 from relay.cli.desk import Desk
 from relay.cli.printing import moment
+from relay.cli.services import NOTHING_WANTED, ServiceWanted, login_words
 from relay.cli.shown import Cell, Fields, Tone
 from relay.mail.address import Address, BadAddress
 from relay.routing import routes
@@ -42,6 +43,7 @@ class Wanted:
     archive: str | None = None
     timeout: int | None = None
     concurrency: int | None = None
+    service: ServiceWanted = NOTHING_WANTED
 
     def applied_to(self, upstream: Upstream, sealer: Sealer) -> Upstream:
         """Return *upstream* with what is wanted.  Raises typer's BadParameter."""
@@ -65,9 +67,9 @@ class Wanted:
             changes["sender_address"] = address(self.sender, "--sender")
         if self.archive is not None:
             changes["archive_address"] = address(self.archive, "--archive")
-        if upstream.kind is Kind.SMTP:
+        if upstream.kind is Kind.SMTP and (self.service.preset is None or self.port or self.tls):
             changes |= self._port_and_tls(upstream)
-        return replace(upstream, **changes)
+        return self.service.applied_to(replace(upstream, **changes), sealer)
 
     def _port_and_tls(self, upstream: Upstream) -> dict[str, Any]:
         """Port and TLS mode go together: where only one is given, the other follows."""
@@ -136,6 +138,7 @@ def card(seen: Seen) -> Fields:
     """An upstream with everything about it."""
     upstream, health = seen.upstream, seen.health
     is_server = upstream.kind is Kind.SMTP
+    is_remote = upstream.kind is not Kind.SANDBOX
     return Fields(
         (
             ("name", Cell(upstream.name, Tone.STRONG)),
@@ -144,12 +147,14 @@ def card(seen: Seen) -> Fields:
             ("enabled", Cell("yes", Tone.GOOD) if upstream.is_enabled else Cell("no", Tone.BAD)),
             ("routes", ", ".join(seen.routes) or Cell("no route leads here", Tone.QUIET)),
             ("tls", upstream.tls.value if is_server else None),
-            ("certificate", _trust(upstream) if is_server and upstream.tls is not Tls.NONE else None),
-            ("login", f"{upstream.username} with a password" if upstream.username else None),
+            ("certificate", _trust(upstream) if _is_secured(upstream) else None),
+            ("provider", upstream.options.preset or None),
+            ("login", login_words(upstream)),
             ("sender", str(upstream.sender_address or "")),
             ("archive copy", str(upstream.archive_address or "")),
-            ("timeout", f"{upstream.timeout.total_seconds():.0f} s" if is_server else None),
-            ("connections", f"at most {upstream.concurrency}" if is_server else None),
+            *rewrites.rows(upstream.rewrite),
+            ("timeout", f"{upstream.timeout.total_seconds():.0f} s" if is_remote else None),
+            ("connections", f"at most {upstream.concurrency}" if is_remote else None),
             ("last check", _last_check(health)),
             ("", health.last_check_detail),
             ("last connected", moment(health.last_connected_at)),
@@ -169,6 +174,10 @@ def document(seen: Seen) -> dict[str, Any]:
         "routes": seen.routes,
         **{f.name: getattr(seen.health, f.name) for f in fields(Health)},
     }
+
+
+def _is_secured(upstream: Upstream) -> bool:
+    return upstream.options.is_secure or (upstream.kind is Kind.SMTP and upstream.tls is not Tls.NONE)
 
 
 def _trust(upstream: Upstream) -> str | Cell:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 
-from cryptography import x509
-
 from relay.clock import SystemClock
+from relay.delivery.check_service import check_service
 from relay.delivery.classify import Scope, Step, Trouble
+from relay.delivery.findings import Finding, Report, certificate_facts
 from relay.delivery.hints import hint_for
 from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.transports.parameters import mail_command, rcpt_command
@@ -21,30 +20,6 @@ from relay.mail.envelope import Envelope, Recipient
 from relay.mail.lines import dot_stuffed
 from relay.mail.priority import Priority
 from relay.routing.upstreams import Kind, Tls, Upstream
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one step brought: `detail` is what was found or said, `hint` what to do about it."""
-
-    step: Step
-    is_good: bool
-    seconds: float
-    detail: str
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All steps that were taken, up to the first that failed, and the verdict in a sentence."""
-
-    findings: tuple[Finding, ...]
-    verdict: str
-
-    @property
-    def is_good(self) -> bool:
-        """Whether mail can be sent there."""
-        return all(finding.is_good for finding in self.findings)
 
 
 async def check_upstream(
@@ -60,9 +35,13 @@ async def check_upstream(
     The last steps offer a message from and to *address* (the account's own, if none is given), and
     take it back before it is sent; with a *letter* it is really sent.
     """
-    if upstream.kind is not Kind.SMTP:
+    if upstream.kind is Kind.SANDBOX:
         return Report((), "Mail is kept here; there is nothing to connect to.")
-    opening = Smtp(upstream, hostname, tokens or OwnTokens(SystemClock())).opening()
+    tokens = tokens or OwnTokens(SystemClock())
+    if upstream.kind.is_http:
+        whom = address or upstream.own_address
+        return await check_service(upstream, hostname=hostname, whom=whom, letter=letter, tokens=tokens)
+    opening = Smtp(upstream, hostname, tokens).opening()
     return await _Walk(upstream, opening, address or upstream.own_address, letter).to_the_end()
 
 
@@ -130,7 +109,7 @@ class _Walk:
     async def _open(self, step: Step) -> str:
         told = await self._opening.take(step)
         der = self._opening.certificate if step is Step.TLS else None
-        return told if der is None else f"{told}; {certificate_facts(der)}"
+        return told if der is None else f"{told}; {certificate_facts(der, self._upstream.host)}"
 
     async def _offer(self, pipeline: Pipeline, whom: Address) -> None:
         envelope = Envelope(whom, (Recipient(1, whom),), smtputf8=not whom.is_ascii)
@@ -153,18 +132,3 @@ async def _agreed(pipeline: Pipeline, command: bytes, step: Step) -> str:
     if (answer.code == 354) if step is Step.DATA else answer.is_success:
         return str(reply)
     raise Trouble(reply, Scope.MESSAGE, step)
-
-
-def certificate_facts(der: bytes) -> str:
-    """Whom a certificate is for, by whom, and until when."""
-    certificate = x509.load_der_x509_certificate(der)
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = [str(name.value) for name in extension.value]
-    except (x509.ExtensionNotFound, ValueError):
-        names = [certificate.subject.rfc4514_string()]
-    until = certificate.not_valid_after_utc
-    return (
-        f"certificate for {', '.join(names[:5])}{' …' if len(names) > 5 else ''}, "
-        f"by {certificate.issuer.rfc4514_string() or 'nobody in particular'}, until {until:%Y-%m-%d}"
-    )

@@ -61,8 +61,33 @@ HINTS: Sequence[Hint] = (
     Hint({Step.AUTH}, "offers no way to log in", "It may offer one only over TLS: check the TLS mode."),
     Hint(
         {Step.AUTH},
+        "nobody has given consent|invalid_grant",
+        'Give consent with "relay upstream authorize".',
+    ),
+    Hint(
+        {Step.AUTH},
+        "invalid_client|unauthorized_client",
+        "Check the application's id and its secret, which may have expired: --client-id, --password-stdin.",
+    ),
+    Hint(
+        {Step.AUTH}, "invalid_scope", "Check the scope, and what the application is allowed there: --scope."
+    ),
+    Hint(
+        {Step.AUTH},
+        "token endpoint .* cannot be asked",
+        "Check --token-url, and that nothing blocks the way.",
+    ),
+    Hint(
+        {Step.AUTH},
+        r"5\.7\.3\b.*status|scope ",
+        "The token is known nowhere there: check scope and consent, and that it is for this mailbox.",
+    ),
+    Hint({Step.AUTH}, "HTTP 40[13]", "Check the key or token, and what it is allowed to do."),
+    Hint({Step.AUTH}, "HTTP 404", "Check the URL, the domain or region, and the mailbox."),
+    Hint(
+        {Step.AUTH},
         r"5\.7\.139|5\.7\.30",
-        "Logging in with a password is switched off for this mailbox or organisation (Microsoft 365).",
+        "Logging in with a password is switched off there (Microsoft 365): use tokens, --oauth.",
     ),
     Hint(
         {Step.AUTH},

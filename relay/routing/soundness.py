@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from relay.mail.address import BadAddress, fold_domain
+from relay.routing.options import Grant, Options
 from relay.routing.upstreams import Kind, Tls, Upstream
 
 # Whoever answers for one of these and cannot show its certificate is somebody else.
@@ -18,9 +19,11 @@ WELL_KNOWN = (
     "sendgrid.net", "sendgrid.com", "brevo.com", "sendinblue.com", "mailjet.com", "mandrillapp.com",
     "sparkpostmail.com", "smtp2go.com", "mailersend.net", "mailtrap.io", "resend.com", "icloud.com", "me.com",
     "fastmail.com", "zoho.com", "zoho.eu", "gmx.net", "gmx.com", "web.de", "ionos.com", "ionos.de",
+    "googleapis.com", "microsoft.com",
     "ssl0.ovh.net", "mail.ovh.net", "yandex.com", "yandex.ru", "protonmail.ch",
 )  # fmt: skip
-_AMAZON_SES = re.compile(r"email-smtp[a-z0-9.-]*\.amazonaws\.com")  # other names there are its customers' own
+# Other names there are its customers' own
+_AMAZON_SES = re.compile(r"email(?:-smtp)?[a-z0-9.-]*\.amazonaws\.com")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*\.?")
 _MAX_TIMEOUT = timedelta(minutes=10)
@@ -37,8 +40,13 @@ def checked(upstream: Upstream) -> Upstream:
         raise BadUpstream("An upstream's name has up to 64 letters, digits, dots, dashes or underscores.")
     if upstream.kind is Kind.SANDBOX:
         return _checked_sandbox(upstream)
-    upstream = replace(upstream, host=_folded_host(upstream.host))
+    if upstream.kind.is_http:
+        _check_service(upstream)
+    else:
+        upstream = replace(upstream, host=_folded_host(upstream.host))
+        _check_port(upstream)
     _check_numbers(upstream)
+    _check_tokens(upstream)
     _check_login(upstream)
     _check_trust(upstream)
     return upstream
@@ -48,6 +56,8 @@ def warnings(upstream: Upstream) -> tuple[str, ...]:
     """What is allowed but probably not meant."""
     if upstream.kind is Kind.SANDBOX:
         return ()
+    if upstream.kind.is_http:
+        return _warnings_of_service(upstream)
     found = []
     if upstream.port == 25:
         found.append("Port 25 is often blocked, and is for mail between servers: prefer 587 or 465.")
@@ -93,9 +103,77 @@ def _folded_host(host: str) -> str:
     return folded
 
 
-def _check_numbers(upstream: Upstream) -> None:
+_NEEDS = {
+    Kind.SES: ("region", "the region of Amazon SES, such as eu-west-1: --region"),
+    Kind.MAILGUN: ("domain", "the sending domain at Mailgun: --domain"),
+}
+
+
+def _check_service(upstream: Upstream) -> None:
+    options, kind = upstream.options, upstream.kind
+    if upstream.host or upstream.port:
+        raise BadUpstream(f"A service of the kind {kind} has no host or port, but a URL: --url.")
+    if not _is_url(options):
+        raise BadUpstream(
+            f'"{options.url}" is no URL of a service: it begins with https:// and names a host.'
+        )
+    if kind in _NEEDS and not getattr(options, _NEEDS[kind][0]):
+        raise BadUpstream(f"An upstream of the kind {kind} needs {_NEEDS[kind][1]}.")
+    if kind in {Kind.GRAPH, Kind.GMAIL} and options.oauth is None:
+        raise BadUpstream(f"An upstream of the kind {kind} is logged in to with tokens only: --oauth.")
+    if kind is Kind.GRAPH and upstream.username is None:
+        raise BadUpstream("Microsoft Graph needs the mailbox that mail is sent from: --username.")
+    if kind is Kind.SES and upstream.username is None:
+        raise BadUpstream("Amazon SES needs the id of an access key: --username.")
+    if kind in {Kind.SES, Kind.MAILGUN} and upstream.password is None:
+        raise BadUpstream(f"An upstream of the kind {kind} needs its key: --password-stdin.")
+
+
+def _is_url(options: Options) -> bool:
+    try:
+        return options.url.isprintable() and bool(options.host and options.port and _scheme(options.url))
+    except ValueError:
+        return False
+
+
+def _scheme(url: str) -> bool:
+    return url.startswith(("https://", "http://")) and " " not in url and "?" not in url and "#" not in url
+
+
+def _warnings_of_service(upstream: Upstream) -> tuple[str, ...]:
+    host = upstream.options.host
+    if not upstream.options.is_secure:
+        return (f"Without TLS, mail and keys travel to {host} readable for everybody on the way: use https.",)
+    if not upstream.verify_tls:
+        return (f"The certificate of {host} is not verified: anybody on the way can pose as it.",)
+    if upstream.kind is Kind.HTTP_RAW and upstream.password is None:
+        return (f"Without a password nothing is signed: {host} cannot tell our mail from anybody else's.",)
+    return ()
+
+
+def _check_tokens(upstream: Upstream) -> None:
+    oauth = upstream.options.oauth
+    if oauth is None:
+        return
+    if upstream.kind not in {Kind.SMTP, Kind.GRAPH, Kind.GMAIL, Kind.HTTP_RAW}:
+        raise BadUpstream(f"An upstream of the kind {upstream.kind} is not logged in to with tokens.")
+    if not _scheme(oauth.token_url):
+        raise BadUpstream("To get tokens, the URL of the token endpoint is needed: --token-url.")
+    if not oauth.client_id:
+        raise BadUpstream("To get tokens, the application's id is needed: --client-id.")
+    if oauth.grant is not Grant.REFRESH_TOKEN and upstream.password is None:
+        what = "private key" if oauth.grant is Grant.SERVICE_ACCOUNT else "secret"
+        raise BadUpstream(f"For {oauth.grant} the application's {what} is needed: --password-stdin or --key.")
+    if upstream.kind is Kind.SMTP and upstream.username is None:
+        raise BadUpstream("To log in with a token, the mailbox is needed: --username.")
+
+
+def _check_port(upstream: Upstream) -> None:
     if not 1 <= upstream.port <= 65535:
         raise BadUpstream("A port is a number from 1 to 65535.")
+
+
+def _check_numbers(upstream: Upstream) -> None:
     if not timedelta(seconds=1) <= upstream.timeout <= _MAX_TIMEOUT:
         raise BadUpstream("The timeout is 1 to 600 seconds.")
     if not 1 <= upstream.concurrency <= _MAX_CONCURRENCY:
@@ -103,7 +181,8 @@ def _check_numbers(upstream: Upstream) -> None:
 
 
 def _check_login(upstream: Upstream) -> None:
-    if (upstream.username is None) != (upstream.password is None):
+    is_smtp_login = upstream.kind is Kind.SMTP and upstream.options.oauth is None
+    if is_smtp_login and (upstream.username is None) != (upstream.password is None):
         missing = "a password" if upstream.password is None else "a user name"
         raise BadUpstream(f"To log in, {missing} is missing: give both or neither.")
     if upstream.username is not None and not upstream.username.isprintable():
@@ -111,9 +190,10 @@ def _check_login(upstream: Upstream) -> None:
 
 
 def _check_trust(upstream: Upstream) -> None:
-    if not upstream.verify_tls and (provider := _well_known(upstream.host)):
+    host = upstream.host or upstream.options.host
+    if not upstream.verify_tls and (provider := _well_known(host)):
         raise BadUpstream(
-            f"{upstream.host} belongs to {provider}, whose certificate can always be verified: if it cannot, "
+            f"{host} belongs to {provider}, whose certificate can always be verified: if it cannot, "
             "somebody else is answering. Use the host name that stands in the certificate."
         )
     if upstream.pinned_ca is not None:

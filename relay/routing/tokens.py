@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, or_, select, update
 
+from relay.db.audit import Author, record
 from relay.db.tables import upstream_tokens
 from relay.db.upsert import insert_for
 from relay.routing.upstreams import Password
@@ -50,6 +51,15 @@ class Fetched:
     expires_at: datetime
     at: datetime
     refresh_sealed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Somebody gave the relay the right to log in to the upstream of this name."""
+
+    by: Author
+    name: str
+    fetched: Fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,14 @@ def store_token(tx: Connection, items: Sequence[Fetched]) -> list[None]:
             fresh["refresh_sealed"] = item.refresh_sealed
         statement = insert_for(tx, upstream_tokens).values(upstream_id=item.upstream_id, **fresh)
         tx.execute(statement.on_conflict_do_update(index_elements=[_OF.upstream_id], set_=fresh))
+    return [None] * len(items)
+
+
+def give_consent(tx: Connection, items: Sequence[Consent]) -> list[None]:
+    """Keep what came with consent."""
+    store_token(tx, [item.fetched for item in items])
+    for item in items:
+        record(tx, item.by, "upstream.authorize", item.name)
     return [None] * len(items)
 
 

@@ -7,8 +7,9 @@ import pytest
 import trustme
 from cryptography.fernet import Fernet
 
-from relay.delivery.check import Report, check_upstream
+from relay.delivery.check import check_upstream
 from relay.delivery.classify import Step
+from relay.delivery.findings import Report
 from relay.delivery.hints import HINTS, hint_for
 from relay.mail.address import Address
 from relay.routing.upstreams import Kind, Password, Tls

@@ -1,0 +1,288 @@
+"""Providers as they want it: presets, services over HTTP, and consent to log in with tokens."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from relay.db import tables
+from relay.routing.presets import PRESETS
+from tests.cli.conftest import Answer, Run
+from tests.kit.upstream import ALL, FakeUpstream
+from tests.kit.web import Asked, FakeWeb
+
+Command = Callable[..., Coroutine[None, None, Answer]]
+WITH_CONSENT = ("--oauth", "refresh-token", "--client-id", "app", "--no-test")
+
+
+@pytest.fixture
+def relay(run: Run) -> Command:
+    """Run a command beside the loop that the servers live on."""
+
+    async def relay(*arguments: str, typed: str = "") -> Answer:
+        return await asyncio.to_thread(run, *arguments, typed=typed)
+
+    return relay
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[FakeWeb]:
+    async with FakeWeb() as web:
+        web.on("POST /token", 200, {"access_token": "t1", "refresh_token": "r1", "expires_in": 3600})
+        yield web
+
+
+def options_of(engine: Engine) -> Any:
+    with engine.connect() as tx:
+        return json.loads(tx.execute(select(tables.upstreams.c.options)).scalar_one())
+
+
+# Presets --------------------------------------------------------------------------------------------
+
+
+def test_every_provider_is_listed_with_what_to_do_there(run: Run) -> None:
+    listed = run("upstream", "presets", "--json").document
+    assert {
+        "gmail",
+        "yahoo",
+        "microsoft365",
+        "ses",
+        "mailgun",
+        "postmark",
+        "sendgrid",
+        "brevo",
+        "generic",
+    } <= {preset["name"] for preset in listed}
+    assert all(preset["instructions"].strip().endswith(".") for preset in listed)
+    assert "apppasswords" in run("upstream", "presets", "gmail").out
+    assert "is none of" in run("upstream", "presets", "gmial").err
+
+
+@pytest.mark.parametrize(
+    ("preset", "host", "port", "tls"),
+    [
+        ("gmail", "smtp.gmail.com", 587, "starttls"),
+        ("yahoo", "smtp.mail.yahoo.com", 465, "implicit"),
+        ("microsoft365", "smtp.office365.com", 587, "starttls"),
+        ("ses", "email-smtp.eu-west-1.amazonaws.com", 587, "starttls"),
+        ("mailgun", "smtp.mailgun.org", 587, "starttls"),
+        ("postmark", "smtp.postmarkapp.com", 587, "starttls"),
+        ("sendgrid", "smtp.sendgrid.net", 587, "starttls"),
+        ("brevo", "smtp-relay.brevo.com", 587, "starttls"),
+    ],
+)
+def test_a_preset_fills_in_where_the_provider_is(
+    run: Run, preset: str, host: str, port: int, tls: str
+) -> None:
+    answer = run(
+        "upstream", "add", "p", "--preset", preset, "--region", "eu-west-1", "--username", "ann",
+        "--password-stdin", "--no-test", "--json", typed="secret\n",
+    )  # fmt: skip
+    assert (answer.document["host"], answer.document["port"], answer.document["tls"]) == (host, port, tls)
+    refused = run("upstream", "edit", "p", "--no-verify")
+    assert refused.code == 65
+    assert "whose certificate can always be verified" in refused.err
+
+
+def test_what_is_said_goes_before_what_the_provider_wants(run: Run) -> None:
+    add = ("upstream", "add", "p", "--preset", "gmail", "--no-test", "--json")
+    answer = run(*add, "--host", "smtp-relay.gmail.com", "--port", "25")
+    assert (answer.document["host"], answer.document["port"]) == ("smtp-relay.gmail.com", 25)
+    assert "Port 25 is often blocked" in answer.err
+
+
+def test_adding_by_a_preset_says_what_to_do_at_the_provider(run: Run) -> None:
+    answer = run(
+        "upstream", "add", "p", "--preset", "sendgrid", "--password-stdin", "--no-test", typed="key\n"
+    )
+    assert "SendGrid" in PRESETS["sendgrid"].title
+    assert 'The user name is the word "apikey"' in answer.out
+    assert "apikey with a password" in answer.out
+    assert "Amazon SES, by SMTP needs it" in run("upstream", "add", "q", "--preset", "ses").err
+
+
+# Services over HTTP ---------------------------------------------------------------------------------
+
+
+async def test_a_service_is_tested_before_it_is_saved(relay: Command, web: FakeWeb) -> None:
+    web.on("POST /in", 204)
+    add = ("upstream", "add", "mine", "--preset", "http-raw", "--url", f"{web.url}/in", "--password-stdin")
+    answer = await relay(*add, typed="key\n")
+    assert answer.code == 0, answer.err
+    assert [line.split()[:2] for line in answer.out.splitlines()[1:4]] == [
+        ["DNS", "ok"], ["connect", "ok"], ["AUTH", "ok"],
+    ]  # fmt: skip
+    assert "use https" in answer.err
+    (asked,) = web.to("/in")
+    assert asked.headers["relay-check"] == "1"
+    assert asked.body == b""
+    sent = await relay("upstream", "test", "mine", "--send", "--address", "ann@example.com")
+    assert "The test message was taken: 250 2.0.0 Taken by http-raw" in sent.out
+    assert web.to("/in")[-1].headers["content-type"] == "message/rfc822"
+
+
+async def test_a_service_that_does_not_know_us_is_not_saved(relay: Command, web: FakeWeb) -> None:
+    web.on("GET /v3/domains/mg.example.com", 401, b"Forbidden")
+    add = ("upstream", "add", "mg", "--preset", "mailgun-api", "--domain", "mg.example.com", "--url", web.url)
+    answer = await relay(*add, "--password-stdin", typed="wrong\n")
+    assert answer.code == 69
+    assert "HTTP 401: Forbidden" in answer.out
+    assert "Check the key or token" in answer.out
+    web.on("GET /v3/domains/mg.example.com", 200, {"domain": {}})
+    assert (await relay(*add, "--password-stdin", typed="right\n")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--kind", "graph", "--username", "ann@example.com"), "with tokens only"),
+        (("--kind", "http-raw"), "is no URL"),
+        (("--kind", "http-raw", "--url", "ftp://x"), "is no URL"),
+        (("--kind", "http-raw", "--url", "https://x", "--host", "y"), "has no host or port"),
+        (("--kind", "ses", "--username", "AKID"), "needs the region"),
+        (("--kind", "mailgun", "--domain", "mg.example.com"), "needs its key"),
+        (("--host", "x", "--oauth", "client-credentials", "--client-id", "app"), "--token-url"),
+        (("--host", "x", "--scope", "y"), "--oauth"),
+        (("--preset", "gmail", "--oauth", "client-credentials", "--client-id", "a"), "application's secret"),
+        (("--preset", "gmail", "--oauth", "refresh-token"), "application's id"),
+        (("--preset", "gmail-api", "--no-verify", *WITH_CONSENT), "can always be verified"),
+    ],
+)
+def test_what_makes_no_sense_is_said(run: Run, options: tuple[str, ...], why: str) -> None:
+    answer = run("upstream", "add", "p", *options, "--no-test")
+    assert answer.code in {2, 65}
+    assert why in answer.err
+
+
+# Consent --------------------------------------------------------------------------------------------
+
+
+async def test_consent_by_a_code_that_is_typed_in_elsewhere(
+    relay: Command, web: FakeWeb, engine: Engine
+) -> None:
+    async with FakeUpstream([*ALL, "AUTH XOAUTH2"]) as server:
+        server.good_tokens = {"t1"}
+        add = (
+            "upstream",
+            "add",
+            "m365",
+            "--preset",
+            "microsoft365",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(server.port),
+        )
+        answer = await relay(*add, "--tls", "none", "--username", "ann@example.com", *WITH_CONSENT)
+        assert 'Now give consent: "relay upstream authorize m365"' in answer.out
+        point_at(engine, web)
+        web.on("POST /device", 200, {
+            "user_code": "ABCD", "device_code": "d1", "verification_uri": "https://x/link",
+            "interval": 0, "expires_in": 900,
+        })  # fmt: skip
+        web.on("POST /token", 400, {"error": "authorization_pending"}, times=2)
+        answer = await relay("upstream", "authorize", "m365")
+        assert answer.code == 0, answer.err
+        assert "Open https://x/link in any browser and type in: ABCD" in answer.err
+        assert web.to("/token")[-1].form["device_code"] == "d1"
+        tested = await relay("upstream", "test", "m365")
+        assert "logged in as ann@example.com with a token (XOAUTH2)" in tested.out
+        assert "r1" not in (await relay("upstream", "show", "m365", "--json")).out
+
+
+async def test_consent_by_an_address_that_the_browser_shows(
+    relay: Command, web: FakeWeb, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await relay(
+        "upstream", "add", "gmail", "--preset", "gmail", "--username", "ann@example.com", *WITH_CONSENT
+    )
+    point_at(engine, web)
+    shown: list[str] = []
+
+    def consent(_question: str, **_: Any) -> str:
+        state = shown[0].partition("state=")[2].partition("&")[0]
+        return f"http://localhost/?state={state}&code=c1&scope=x"
+
+    monkeypatch.setattr("relay.cli.providers.typer.echo", lambda words, **_: shown.append(words))
+    monkeypatch.setattr("relay.cli.providers.typer.prompt", consent)
+    answer = await relay("upstream", "authorize", "gmail")
+    assert answer.code == 0, answer.err
+    form = web.to("/token")[-1].form
+    assert (form["code"], form["client_id"], form["redirect_uri"]) == ("c1", "app", "http://localhost")
+    assert "code_challenge_method=S256" in shown[0]
+    monkeypatch.setattr(
+        "relay.cli.providers.typer.prompt", lambda *_, **__: "http://localhost/?state=x&code=c1"
+    )
+    assert "belongs to another attempt" in (await relay("upstream", "authorize", "gmail")).err
+
+
+async def test_consent_that_was_refused(relay: Command, web: FakeWeb, engine: Engine) -> None:
+    await relay(
+        "upstream", "add", "m365", "--preset", "microsoft365", "--username", "a@example.com", *WITH_CONSENT
+    )
+    point_at(engine, web)
+    web.on("POST /device", 200, {
+        "user_code": "A", "device_code": "d", "verification_uri": "https://x", "interval": 0, "expires_in": 9,
+    })  # fmt: skip
+    web.on("POST /token", 400, {"error": "access_denied", "error_description": "The user said no."})
+    answer = await relay("upstream", "authorize", "m365")
+    assert answer.code == 1
+    assert "access_denied (The user said no.)" in answer.err
+
+
+def test_who_needs_no_consent_is_told_so(run: Run) -> None:
+    run("upstream", "add", "plain", "--host", "smtp.example.com", "--no-test")
+    assert "needs nobody's consent" in run("upstream", "authorize", "plain").err
+
+
+async def test_client_credentials_are_tried_at_once(relay: Command, web: FakeWeb) -> None:
+    def token(asked: Asked) -> Any:
+        return {"access_token": "t1" if asked.form["client_secret"] == "right" else "bad", "expires_in": 3600}
+
+    web.on("POST /token", 200, token)
+    async with FakeUpstream([*ALL, "AUTH XOAUTH2"]) as server:
+        server.good_tokens = {"t1"}
+        add = (
+            "upstream", "add", "m365", "--host", "127.0.0.1", "--port", str(server.port), "--tls", "none",
+            "--username", "ann@example.com", "--oauth", "client-credentials", "--client-id", "app",
+            "--token-url", f"{web.url}/token", "--password-stdin",
+        )  # fmt: skip
+        wrong = await relay(*add, typed="wrong\n")
+        assert wrong.code == 69
+        assert "was not added" in wrong.out
+        assert (await relay(*add, typed="right\n")).code == 0
+
+
+def test_a_service_accounts_key_file(run: Run, engine: Engine, tmp_path: Any) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(
+        json.dumps({"client_email": "sa@x", "private_key": "PEM", "token_uri": "https://oauth2.x/token"})
+    )
+    add = (
+        "upstream",
+        "add",
+        "g",
+        "--preset",
+        "gmail-api",
+        "--oauth",
+        "service-account",
+        "--subject",
+        "ann@example.com",
+    )
+    assert run(*add, "--key", str(file), "--no-test").code == 0
+    oauth = options_of(engine)["oauth"]
+    assert (oauth["client_id"], oauth["token_url"]) == ("sa@x", "https://oauth2.x/token")
+    assert oauth["subject"] == "ann@example.com"
+
+
+def point_at(engine: Engine, web: FakeWeb) -> None:
+    """Let the one upstream's consent be given at *web*."""
+    options = options_of(engine)
+    options["oauth"] |= {"token_url": f"{web.url}/token"}
+    if options["oauth"].get("device_url"):
+        options["oauth"] |= {"device_url": f"{web.url}/device"}
+    with engine.begin() as tx:
+        tx.execute(tables.upstreams.update().values(options=json.dumps(options)))
