@@ -33,7 +33,7 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
     retry_at = _retry_at(claimed, outcomes, tried, rules) if Disposition.DEFERRED in ends else None
     is_expired = retry_at is not None and retry_at >= claimed.expires_at
     followers: tuple[Acceptance, ...] = ()
-    news = news_of(claimed, outcomes, tried, retry_at=None if is_expired else retry_at, rules=rules)
+    news = news_of(claimed, outcomes, tried, is_tried_again=not is_expired)
     if news:
         followers = reports_of(claimed, content, news, now, rules)
     if Disposition.DELIVERED in ends:
@@ -99,17 +99,22 @@ def announce_followers(settlement: Settlement, accepted: Collection[str]) -> Non
     for follower in settlement.bounces:
         if follower.id not in accepted:
             continue
-        log.message_accepted(
-            message=follower.id,
-            origin=follower.origin.value,
-            session=None,
-            user=None,
-            sender=str(follower.envelope.sender),
-            recipients=len(follower.envelope.recipients),
-            octets=len(follower.content),
-        )
+        announce(follower)
         if follower.origin is Origin.BOUNCE:
             log.bounced(message=settlement.claimed.key.message_id, bounce=follower.id, recipients=failed)
+
+
+def announce(ours: Acceptance) -> None:
+    """Log a message of our own, once it is committed."""
+    log.message_accepted(
+        message=ours.id,
+        origin=ours.origin.value,
+        session=None,
+        user=None,
+        sender=str(ours.envelope.sender),
+        recipients=len(ours.envelope.recipients),
+        octets=len(ours.content),
+    )
 
 
 def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> tuple[Outcome, ...]:

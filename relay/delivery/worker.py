@@ -21,6 +21,7 @@ from relay.delivery.clerk import Clerk
 from relay.delivery.expiry import settlement_of_expired
 from relay.delivery.hands import Hands, Held
 from relay.delivery.lane import Lane
+from relay.delivery.late import tell_of_delays
 from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.roads import Roads
 from relay.delivery.rules import Rules
@@ -209,6 +210,8 @@ class Worker:
         order = ExpiryOrder(self._owner, now, LEASE, _EXPIRED_AT_ONCE)
         for claimed in await self._db.write(claim_expired, order):
             await self._give_up(self._hands.take(claimed), now)
+        while await tell_of_delays(self._db, now, self._clerk.rules()):
+            self._go_on()
 
     async def _give_up(self, held: Held, now: datetime) -> None:
         content = await self._clerk.content_of(held)

@@ -28,6 +28,7 @@ from relay.notify.compose import (
     raw_field,
     text_entity,
 )
+from relay.notify.lateness import wants_delay
 from relay.notify.posting import Letter, post
 from relay.notify.xtext import address_field, xtext_decoded
 from relay.queue.items import Acceptance, Claimed, Origin
@@ -138,7 +139,7 @@ def _is_wanted(fate: Fate, action: Action, settings: Settings) -> bool:
         case Action.FAILED:
             return notify is None or asks_for(notify, "FAILURE")
         case Action.DELAYED:
-            return asks_for(notify, "DELAY") or (notify is None and settings.delay_notice_unasked)
+            return wants_delay(notify, settings)
         case Action.RELAYED:
             return asks_for(notify, "SUCCESS")
 
@@ -212,10 +213,11 @@ def _recipient_group(news: News, fate: Fate) -> bytes:
         raw_field("Status", _status_code(news, fate)),
         raw_field("Remote-MTA", f"dns; {_token(fate.remote)}") if fate.remote else b"",
         field("Diagnostic-Code", f"{'smtp' if fate.remote else 'x-relay'}; {_diagnostic(reply)}"),
-        raw_field("Last-Attempt-Date", date_text(news.now)),
     ]
-    if news.action is Action.DELAYED:
+    if news.action is Action.DELAYED:  # perhaps not tried at all, for its upstream is down
         lines.append(raw_field("Will-Retry-Until", date_text(news.claimed.expires_at)))
+    else:
+        lines.append(raw_field("Last-Attempt-Date", date_text(news.now)))
     return b"".join(lines)
 
 

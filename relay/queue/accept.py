@@ -96,6 +96,7 @@ def _delivery_row(item: Acceptance, part: Part) -> Row:
         "leased_by": lease and lease.owner,
         "leased_until": lease and lease.until,
         "reason": part.hold_reason,
+        "late_at": item.late_at,
     }
 
 

@@ -28,6 +28,11 @@ IN_STATE: Mapping[DeliveryState, ColumnElement[bool]] = {
     DeliveryState.HELD: IS_HELD,
 }
 
+# What waits and whose sender is still to hear of it: word for word the condition of ix_deliveries_late.
+IS_LATE_UNTOLD: ColumnElement[bool] = deliveries.c.late_at.is_not(None) & deliveries.c.state.in_(
+    [literal_column("'queued'"), literal_column("'waiting'")]
+)
+
 # In nobody's hands, and not at its end: word for word the condition of ix_deliveries_resting.
 IS_RESTING: ColumnElement[bool] = deliveries.c.state.in_(
     [literal_column(f"'{state.value}'") for state in RESTING]

@@ -93,6 +93,7 @@ class Acceptance:
     message_id_field: str | None = None
     tag: str | None = None
     notices: tuple[Notice, ...] = ()
+    late_at: datetime | None = None  # when its sender is to hear that it is still on its way
 
 
 @dataclass(frozen=True, slots=True)

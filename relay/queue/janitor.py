@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, or_, select, updat
 from relay.accounts.usage import forget_minutes
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, messages, notice_keys, notices
-from relay.queue.conditions import IS_LEASED, IS_RESTING, IS_WAITING
+from relay.queue.conditions import IS_LATE_UNTOLD, IS_LEASED, IS_RESTING, IS_WAITING
 from relay.queue.items import Claimed, DeliveryKey, Lease
 from relay.queue.leasing import LEASABLE, OF_KEY, lease_rows, params
 from relay.queue.states import ACTIVE, DeliveryState
@@ -53,12 +53,13 @@ _HAS_DUE = select(
         select(deliveries.c.part).where(IS_WAITING, deliveries.c.due_at <= _NOW).exists(),
         select(deliveries.c.part).where(IS_LEASED, deliveries.c.leased_until <= _NOW).exists(),
         select(deliveries.c.part).where(IS_RESTING, deliveries.c.expires_at <= _NOW).exists(),
+        select(deliveries.c.part).where(IS_LATE_UNTOLD, deliveries.c.late_at <= _NOW).exists(),
     )
 )
 
 
 def has_due(tx: Connection, now: datetime) -> bool:
-    """Whether there is anything for `promote`, `take_back` or `claim_expired`: a mere read."""
+    """Whether there is anything for `promote`, `take_back`, `claim_expired` or `find_late`: a read."""
     return bool(tx.execute(_HAS_DUE, {"now": now}).scalar_one())
 
 

@@ -142,15 +142,25 @@ def lease_rows(tx: Connection, rows: Sequence[Record], lease: Lease) -> list[Cla
     if not to_do:
         return []
     _LEASE.run(tx, [params(key, owner=lease.owner, until=lease.until) for key in to_do])
-    message_ids = {key.message_id for key in to_do}
+    return claimed_of(tx, rows, recipients_of, lease)
+
+
+def claimed_of(
+    tx: Connection,
+    rows: Sequence[Record],
+    recipients_of: Mapping[DeliveryKey, Sequence[Recipient]],
+    lease: Lease,
+) -> list[Claimed]:
+    """Make values of those deliveries that have recipients left, the most urgent first."""
+    message_ids = {row.message_id for row in rows}
     message_of = {row.id: row for row in tx.execute(_MESSAGES, {"message_ids": list(message_ids)})}
     contents = read_contents(
         tx, [message.id for message in message_of.values() if message.octets <= BRINGS_ALONG_OCTETS]
     )
     claimed = [
         _claimed(row, message_of[row.message_id], recipients_of[key], contents.get(row.message_id), lease)
-        for key, row in zip(keys, rows, strict=True)
-        if key in recipients_of
+        for row in rows
+        if (key := DeliveryKey(row.message_id, row.part)) in recipients_of
     ]
     return sorted(claimed, key=lambda one: one.rank_at)
 

@@ -16,6 +16,7 @@ from relay.mail.facts import Facts, facts_of
 from relay.mail.fixups import complete
 from relay.mail.priority import Priority, combine, from_mt_priority
 from relay.mail.received import received_field
+from relay.notify.lateness import late_at
 from relay.policy.submission import User
 from relay.queue.claim import LEASE
 from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin, Part
@@ -88,6 +89,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
         message_id_field=facts.message_id,
         tag=facts.tag,
         notices=tuple(transaction.notices),
+        late_at=late_at(envelope, now, settings),
     )
     return Stamped(acceptance, tuple(_claimed(acceptance, part, user) for part in parts if part.lease))
 

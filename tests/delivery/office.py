@@ -23,6 +23,7 @@ from relay.ids import id_source
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
 from relay.mail.session import Session
+from relay.notify.lateness import late_at
 from relay.queue.accept import accept
 from relay.queue.claim import LEASE
 from relay.queue.handover import HandOver
@@ -135,6 +136,7 @@ class Office:
             priority=priority,
             parts=(Part(1, "R1", numbers, due_at=now, rank_at=rank),),
             session=session,
+            late_at=late_at(envelope, now, self.settings.value),
         )
 
     def claimed(self, acceptance: Acceptance) -> Claimed:

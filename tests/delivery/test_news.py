@@ -4,28 +4,19 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import select
 
 from relay.db.database import Database
 from relay.db.tables import contents
-from relay.delivery.news import passes_the_mark
-from relay.delivery.rules import Rules
 from relay.mail.envelope import Envelope
 from relay.queue.accept import accept
 from relay.queue.items import Origin
-from relay.settings import Settings
 from tests.delivery.makers import envelope_to, upstream_at
-from tests.delivery.office import Office, eventually, table_of
-from tests.kit.clock import NOON
-from tests.kit.makers import new_id
+from tests.delivery.office import Office, eventually
 from tests.kit.upstream import ALL, FakeUpstream
-from tests.notify.test_report import claimed
 
 HOUR = timedelta(hours=1)
 
@@ -100,26 +91,45 @@ async def test_a_delay_is_told_once_and_to_who_asked(db: Database, upstream: Fak
         await send(office, asking(None))
         for attempt in range(1, 8):
             await eventually(lambda n=attempt: has_attempts(office, message, n))  # type: ignore[misc]
-            told = await reports(office)
             if attempt < 3:
-                assert told == []
+                assert await reports(office) == []
             await office.turn(timedelta(hours=4, minutes=30) if attempt > 2 else HOUR * 1.5)
-        (report,) = told
+        (report,) = await reports(office)
     assert (report["Action"], report["Status"]) == ("delayed", "4.3.0")
     assert report["Will-Retry-Until"] is not None
 
 
-@given(st.lists(st.integers(0, 5 * 3600), min_size=1, max_size=20), st.sampled_from([None, "N", "NT", "R"]))
-def test_of_all_waits_one_at_most_is_told(seconds: list[int], by_mode: str | None) -> None:
-    rules = Rules(Settings(), table_of(upstream_at(1)), "relay.example", new_id, Random(1))
-    of = claimed(by_mode=by_mode, deliver_by=by_mode and NOON - HOUR)
-    told, now = 0, of.accepted_at
-    for number, wait in enumerate(seconds, 1):
-        retry_at = now + timedelta(seconds=wait)
-        told += passes_the_mark(replace(of, number=number), now, retry_at, rules)
-        now = retry_at
-    mark = NOON - HOUR if by_mode in {"N", "NT"} else of.accepted_at + timedelta(hours=4)
-    assert told == (now >= mark)
+async def test_mail_that_was_never_tried_is_told_of_too(db: Database, upstream: FakeUpstream) -> None:
+    await upstream.stop()
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        message = await send(office, asking("DELAY,FAILURE"))
+        for _ in range(3):
+            await office.turn(timedelta(hours=1, minutes=19))
+            await eventually(lambda: is_known_as_down(office, message))
+            assert await reports(office) == []
+        for _ in range(5):
+            await office.turn(timedelta(minutes=30))
+            await eventually(lambda: is_reported(office))
+        assert await office.attempts(message) == []
+        (report,) = await reports(office)
+        assert (report["Action"], report["Status"]) == ("delayed", "4.4.0")
+        assert "Upstream next is down" in report["Diagnostic-Code"].replace("\n", "")
+        assert report["Last-Attempt-Date"] is None
+        async with upstream:
+            await office.turn(timedelta(minutes=30))
+            await office.until_state(message, "done")
+            (report,) = await reports(office)
+    assert len(upstream.taken) >= 1
+
+
+async def is_known_as_down(office: Office, message: str) -> bool:
+    row = await office.row(message)
+    return row.state == "queued" and row.reason is not None and "is down" in row.reason
+
+
+async def is_reported(office: Office) -> bool:
+    return len(await reports(office)) > 0
 
 
 async def has_attempts(office: Office, message: str, number: int) -> bool:
@@ -134,6 +144,9 @@ async def test_mode_n_is_told_of_when_it_is_late(db: Database, upstream: FakeUps
         by = office.clock.now() + timedelta(minutes=5)
         message = await send(office, asking(None, deliver_by=by, by_mode="N"))
         await office.until_state(message, "waiting")
+        assert await reports(office) == []
+        await office.turn(timedelta(minutes=5))
+        await eventually(lambda: is_reported(office))
         (report,) = await reports(office)
     assert report["Action"] == "delayed"
 

@@ -14,6 +14,7 @@ from relay.queue.browse import accepted_since, counts, queue_page
 from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
 from relay.queue.demand import routes_in_demand
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
+from relay.queue.late import find_late
 from relay.queue.states import DeliveryState
 from relay.queue.waiting import IN_HAND_AHEAD, QUEUED_AHEAD
 from tests.kit.clock import NOON
@@ -122,11 +123,19 @@ def test_giving_up_reads_only_what_is_too_old(plans: Plans) -> None:
     assert "TEMP B-TREE" not in plan
 
 
-def test_looking_whether_anything_is_due_reads_three_indexes(plans: Plans) -> None:
+def test_looking_whether_anything_is_due_reads_four_indexes(plans: Plans) -> None:
     has_due(plans.tx, NOON)
     (plan,) = plans.seen
-    for index in ("ix_deliveries_waiting", "ix_deliveries_leased", "ix_deliveries_resting"):
-        assert index in plan
+    for kind in ("waiting", "leased", "resting", "late"):
+        assert f"ix_deliveries_{kind}" in plan
+
+
+def test_looking_for_what_is_late_reads_only_that(plans: Plans) -> None:
+    find_late(plans.tx, NOON, 10)
+    (plan,) = plans.seen
+    assert "ix_deliveries_late" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_counting_reads_nothing_that_is_done(plans: Plans) -> None:
