@@ -27,7 +27,7 @@ from relay.cli import (
     node,
     providers,
     queue,
-    rewriting,
+    rewrite,
     route,
     send_test,
     sender,
@@ -66,8 +66,8 @@ VERBS = {
 user.app.command("limits")(user_limits.limits)
 upstream.app.command("presets")(providers.presets)
 upstream.app.command("authorize")(providers.authorize)
-user.app.command("rewrite")(rewriting.rewrite_user)
-upstream.app.command("rewrite")(rewriting.rewrite_upstream)
+user.app.command("rewrite")(rewrite.rewrite_user)
+upstream.app.command("rewrite")(rewrite.rewrite_upstream)
 
 __all__ = ["app", "main"]
 

@@ -13,10 +13,12 @@ from relay.accounts import users
 from relay.accounts.profile import Profile
 from relay.accounts.usage import Usage, used_since
 from relay.accounts.users import Account, Deletion, Edit, NewUser
+from relay.cli import rewrites
 from relay.cli.desk import Desk
 from relay.cli.printing import moment, size
 from relay.cli.shown import Cell, Fields, Tone
 from relay.db.audit import Author
+from relay.mail.rewriting import to_members as rewrite_members
 from relay.policy.limits import to_members
 from relay.routing import routes
 from relay.routing.changes import OwnUpstream, set_own_upstream
@@ -175,6 +177,7 @@ def card(one: Person) -> Fields:
             ("last 30 days", _sent(one.month)),
             ("last login", moment(one.account.last_used_at)),
             ("added", moment(one.account.created_at)),
+            *rewrites.rows(profile.rewrite),
             ("notes", profile.notes),
         )
     )
@@ -200,6 +203,7 @@ def document(account: Account, upstream: str | None) -> dict[str, Any]:
         "upstream": upstream,
         "contact_address": profile.contact_address,
         "limits": _set_limits(profile),
+        "rewrite": rewrite_members(profile.rewrite),
         "notes": profile.notes,
         "created_at": account.created_at,
         "last_used_at": account.last_used_at,

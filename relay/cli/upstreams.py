@@ -9,11 +9,13 @@ from typing import Any
 
 import typer
 
+from relay.cli import rewrites
 from relay.cli.desk import Desk
 from relay.cli.printing import moment
 from relay.cli.services import NOTHING_WANTED, ServiceWanted, login_words
 from relay.cli.shown import Cell, Fields, Tone
 from relay.mail.address import Address, BadAddress
+from relay.mail.rewriting import to_members
 from relay.routing import routes
 from relay.routing.health import CheckResult, Health, load_health
 from relay.routing.upstreams import Kind, Password, Tls, Upstream, all_upstreams, find_upstream
@@ -165,12 +167,13 @@ def card(seen: Seen) -> Fields:
 
 def document(seen: Seen) -> dict[str, Any]:
     """An upstream as --json shows it: everything but the password."""
-    hidden = {"password", "pinned_ca"}
+    hidden = {"password", "pinned_ca", "rewrite"}
     shown = {f.name: getattr(seen.upstream, f.name) for f in fields(Upstream) if f.name not in hidden}
     return {
         **shown,
         "has_password": seen.upstream.password is not None,
         "has_pinned_ca": seen.upstream.pinned_ca is not None,
+        "rewrite": to_members(seen.upstream.rewrite),
         "routes": seen.routes,
         **{f.name: getattr(seen.health, f.name) for f in fields(Health)},
     }

@@ -42,6 +42,7 @@ def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
         "username": "relay",
         "has_password": True,
         "has_pinned_ca": False,
+        "rewrite": {},
         "sender_address": "relay@example.com",
         "archive_address": "archive@example.com",
         "timeout": 20.0,

@@ -63,6 +63,7 @@ def test_everything_that_can_be_said_of_a_user_is_kept(run: Run) -> None:
         "upstream": "sandbox",
         "contact_address": "it@example.org",
         "limits": {"max_message_bytes": 10 * 1024 * 1024, "max_recipients": 20},
+        "rewrite": {},
         "notes": "the shop",
         "last_used_at": None,
         "last_24_hours": {"messages": 0, "recipients": 0, "octets": 0},
