@@ -337,6 +337,15 @@ def leases_taken_back(*, deliveries: int, why: str) -> None:
     _emit("leases_taken_back", deliveries=deliveries, why=why)
 
 
+def upstream_checked(*, upstream: str, is_good: bool, verdict: str) -> None:
+    """An upstream was tested step by step, as it is now and then."""
+    _writer.write(
+        "info" if is_good else "warning",
+        "upstream_checked",
+        {"upstream": upstream, "is_good": is_good, "verdict": verdict},
+    )
+
+
 def token_refreshed(*, upstream: str, until: datetime) -> None:
     """There is a new token to log in to an upstream with, good until then."""
     _emit("token_refreshed", upstream=upstream, until=until.isoformat())

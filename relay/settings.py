@@ -269,6 +269,13 @@ class Settings:
             least=timedelta(0),
         ),
     ] = timedelta(hours=1)
+    upstream_check_every: Annotated[
+        timedelta,
+        About(
+            "How often each upstream is tested step by step unbidden; nothing is sent. 0: never.",
+            least=timedelta(0),
+        ),
+    ] = timedelta(days=1)
     message_retention: Annotated[
         timedelta,
         About("How long the record of a finished message is kept.", least=timedelta(hours=1)),

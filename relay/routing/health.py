@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.db.batch import Batch
 from relay.db.tables import upstreams
@@ -34,6 +34,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRound:
+    """Upstreams that were last checked, or made, before `since` are to be checked `at` this moment."""
+
+    at: datetime
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Sign:
     """A sign of life: the upstream was connected to, or took a message, at this moment."""
 
@@ -52,6 +60,13 @@ class Health:
     last_success_at: datetime | None = None
 
 
+_BEFORE_CHECK = upstreams.c.is_enabled & (
+    func.coalesce(upstreams.c.last_check_at, upstreams.c.created_at) < bindparam("since")
+)
+_ANY_DUE = select(upstreams.c.id).where(_BEFORE_CHECK).limit(1)
+_TAKE_DUE = (
+    update(upstreams).where(_BEFORE_CHECK).values(last_check_at=bindparam("at")).returning(upstreams.c.id)
+)
 _OF = upstreams.c.id == bindparam("of")
 _CHECKED = Batch(
     update(upstreams)
@@ -62,6 +77,16 @@ _CHECKED = Batch(
 )
 _CONNECTED = Batch(update(upstreams).where(_OF).values(last_connected_at=bindparam("at")))
 _SUCCEEDED = Batch(update(upstreams).where(_OF).values(last_success_at=bindparam("at")))
+
+
+def are_checks_due(tx: Connection, since: datetime) -> bool:
+    """Whether `take_checks` would find any: a read, so that an idle node writes nothing."""
+    return tx.execute(_ANY_DUE, {"since": since}).first() is not None
+
+
+def take_checks(tx: Connection, items: Sequence[CheckRound]) -> list[list[str]]:
+    """Take the upstreams whose check is due, by their ids: no other process then finds them due."""
+    return [list(tx.execute(_TAKE_DUE, {"at": item.at, "since": item.since}).scalars()) for item in items]
 
 
 def record_check(tx: Connection, items: Sequence[Check]) -> list[None]:

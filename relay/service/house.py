@@ -73,6 +73,7 @@ class House:
     showcase: Showcase
     door: Door
     worker: Worker
+    tokens: Tokens
     dispatcher: Dispatcher
 
 
@@ -107,6 +108,7 @@ async def build(post: Post, clock: Clock) -> House:
         hostname=config.hostname,
         owner=post.owner,
     )
+    tokens = Tokens(db, clock, sealer=sealer, owner=post.owner, new_id=new_id)
     worker = Worker(
         db=db,
         clock=clock,
@@ -120,7 +122,7 @@ async def build(post: Post, clock: Clock) -> House:
         processes=processes,
         stationery=stationery,
         stops=stops,
-        tokens=Tokens(db, clock, sealer=sealer, owner=post.owner, new_id=new_id),
+        tokens=tokens,
     )
     dispatcher = Dispatcher(
         db, clock, settings=in_force, routing=routing, hostname=config.hostname, new_id=new_id
@@ -148,5 +150,6 @@ async def build(post: Post, clock: Clock) -> House:
             issuer=issuer_of(config.oauth),
         ),
         worker=worker,
+        tokens=tokens,
         dispatcher=dispatcher,
     )

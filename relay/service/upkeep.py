@@ -8,6 +8,7 @@ from relay import log
 from relay.accounts.attempts import purge_attempts
 from relay.accounts.credentials import has_expired
 from relay.db import nodes
+from relay.delivery.rounds import check_those_due
 from relay.queue.claim import TakeBack, take_back
 from relay.queue.events import AT_MOST as EVENTS_AT_MOST
 from relay.queue.events import purge_events
@@ -19,6 +20,7 @@ from relay.submission.recheck import recheck
 _FLUSH_EVERY = timedelta(milliseconds=250)
 _LOOK_FOR_ORPHANS_EVERY = timedelta(seconds=30)
 _LOOK_FOR_EXPIRED_EVERY = timedelta(seconds=10)
+_LOOK_FOR_CHECKS_EVERY = timedelta(minutes=1)
 _PURGE_EVERY = timedelta(minutes=10)
 _BETWEEN_PURGES = timedelta(milliseconds=200)  # so that mail need not wait for a long row of them
 
@@ -81,6 +83,21 @@ async def forget_what_is_long_done(house: House) -> None:
         before = house.clock.now() - house.settings.value.event_retention
         while await house.db.write(purge_events, before) == EVENTS_AT_MOST:
             await house.clock.sleep(_BETWEEN_PURGES)
+
+
+async def check_upstreams(house: House) -> None:
+    """Test the upstreams step by step now and then, each by one process."""
+    while True:
+        await house.clock.sleep(_LOOK_FOR_CHECKS_EVERY)
+        if every := house.settings.value.upstream_check_every:
+            await check_those_due(
+                house.db,
+                house.clock,
+                table=house.routing.value,
+                tokens=house.tokens,
+                hostname=house.post.config.hostname,
+                every=every,
+            )
 
 
 async def show_the_log(house: House) -> None:
