@@ -192,16 +192,24 @@ def _told(news: News, fate: Fate) -> str:
 def _status(news: News) -> Entity:
     """The part for programs (RFC 3464 §2); with addresses beyond ASCII in the form of RFC 6533 §3."""
     envelope = news.claimed.envelope
+    held = envelope.hold_until
     groups = [
         raw_field("Original-Envelope-Id", xtext_decoded(envelope.envid)) if envelope.envid else b"",
         raw_field("Reporting-MTA", f"dns; {news.hostname}"),
         raw_field("Arrival-Date", date_text(news.claimed.accepted_at)),
         # RFC 2852 §5: by when the sender wanted it delivered
         raw_field("Deliver-By-Date", date_text(envelope.deliver_by)) if envelope.deliver_by else b"",
+        # RFC 4865 §5.1.2; an interval is told as the moment that it came to
+        raw_field("Future-Release-Request", f"until;{_moment(held)}") if held else b"",
     ]
     body = b"".join(groups) + b"".join(b"\r\n" + _recipient_group(news, fate) for fate in news.fates)
     kind = "message/delivery-status" if body.isascii() else "message/global-delivery-status"
     return entity(kind, body, description="Delivery report")
+
+
+def _moment(at: datetime) -> str:
+    """Write it as RFC 3339 does, in UTC."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _recipient_group(news: News, fate: Fate) -> bytes:
@@ -247,14 +255,16 @@ def _diagnostic(reply: Reply) -> str:
 def _returned(envelope: Envelope, content: bytes, *, may_be_whole: bool) -> tuple[Entity | None, str]:
     """What comes back of the message, and what the text calls it.
 
-    The message itself if it was asked for, is fit to be sent back, and failed: other news never bring
-    it (RFC 3461 §6.2).  Nothing of one that must not go unencrypted: a report may (RFC 8689 §5).
+    The message itself if it was asked for, is not too large, and failed: other news never bring it
+    (RFC 3461 §6.2).  One that is not 7-bit goes as message/global, which alone may be encoded
+    (RFC 6532 §3.7).  Nothing of one that must not go unencrypted: a report may (RFC 8689 §5).
     """
     if envelope.require_tls:
         return None, "nothing"
     wants_all = may_be_whole and (envelope.ret or "").upper() == "FULL"
-    if wants_all and len(content) <= MAX_RETURNED_OCTETS and is_seven_bit(content):
-        return entity("message/rfc822", content, description="Your message"), "a copy"
+    if wants_all and len(content) <= MAX_RETURNED_OCTETS:
+        kind = "message/rfc822" if is_seven_bit(content) else "message/global"
+        return entity(kind, content, description="Your message"), "a copy"
     end = -2 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n")
     header = content if end == -1 else content[: end + 2]
     if len(header) > MAX_RETURNED_HEADER_OCTETS:

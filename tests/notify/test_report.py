@@ -1,6 +1,7 @@
 """The report of what failed for good."""
 
 import email
+import quopri
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -106,6 +107,12 @@ def test_it_is_a_report_that_no_machine_answers() -> None:
         "message/delivery-status",
         "text/rfc822-headers",
     ]
+
+
+def test_a_message_that_was_held_as_its_sender_asked_is_said_to_be_one() -> None:
+    held = make_envelope(hold_until=NOON - timedelta(hours=1))
+    _, _, (message, _), _ = parts_of(bounced(of=claimed(envelope=held)))
+    assert message["Future-Release-Request"] == "until;2026-03-02T11:00:00Z"
 
 
 def test_its_fields_say_what_became_of_the_recipient() -> None:
@@ -287,10 +294,22 @@ class TestWhatComesBack:
         assert returned.get_content_type() == "text/rfc822-headers"
 
     @pytest.mark.parametrize(
-        "body", [b"x" * MAX_RETURNED_OCTETS, b"Tsch\xc3\xbc\xc3\x9f\r\n", b"x" * 1000 + b"\r\n"]
+        "body", [b"Tsch\xc3\xbc\xc3\x9f\r\n", b"Tsch\xfc\xdf\r\n", b"x" * 1000 + b"\r\n", b"a\0b \r\n=3D"]
     )
-    def test_is_the_header_where_the_whole_is_too_large_or_not_plain(self, body: bytes) -> None:
+    def test_is_encoded_where_the_whole_is_not_plain(self, body: bytes) -> None:
         of, content = claimed(ret="FULL"), CONTENT + body
+        bounce = bounced(of=of, content=content)
+        assert bounce is not None
+        assert bounce.content.isascii()
+        assert max(map(len, bounce.content.split(b"\r\n"))) <= 998
+        _, encoded = bounce.content.split(b"Content-Type: message/global\r\n")
+        head, _, rest = encoded.partition(b"\r\n\r\n")
+        assert b"Content-Transfer-Encoding: quoted-printable" in head
+        returned = quopri.decodestring(rest[: rest.rindex(b"\r\n--=_report_")])
+        assert returned == content
+
+    def test_is_the_header_where_the_whole_is_too_large(self) -> None:
+        of, content = claimed(ret="FULL"), CONTENT + b"x" * MAX_RETURNED_OCTETS
         bounce = bounced(of=of, content=content)
         _, _, _, returned = parts_of(bounce)
         assert returned.get_content_type() == "text/rfc822-headers"
