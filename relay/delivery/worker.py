@@ -26,6 +26,7 @@ from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.roads import Roads
 from relay.delivery.rules import Rules
 from relay.delivery.stationery import PLAIN, Stationery
+from relay.mail.priority import Priority
 from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, renew, take_back
 from relay.queue.demand import routes_in_demand
 from relay.queue.handover import HandOver
@@ -105,18 +106,21 @@ class Worker:
         """Deliver what the door in has just accepted and leased to us."""
         self._admit(self._hands.take_hot(claimed))
 
-    def accepts(self, route_id: str) -> bool:
+    def accepts(self, route_id: str, priority: Priority = Priority.NORMAL) -> bool:
         """Whether a delivery by this route may come the short way.
 
         Not while others wait in the table, which may be more urgent, and not while it would
-        wait here for long.
+        wait here for long.  Nothing is more urgent than level 1: it comes always, past all of them.
         """
-        if self._is_stopping or route_id in self._backlog or self._clerk.ledger.is_stuck:
+        if self._is_stopping or self._clerk.ledger.is_stuck:
+            return False
+        is_first = priority is Priority.VERY_HIGH
+        if route_id in self._backlog and not is_first:
             return False
         lane = self._roads.lane_for(route_id)
         if lane is None or not lane.standing.is_up:
             return False
-        if len(lane) >= _HOT_MOST:
+        if len(lane) >= (2 * _HOT_MOST if is_first else _HOT_MOST):
             self._backlog.add(route_id)
             lane.has_more = True
             return False

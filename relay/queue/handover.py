@@ -7,6 +7,7 @@ from memory: no claim, no reading back.  Losing the process loses nothing: the l
 from collections.abc import Callable
 
 from relay.budget import Budget
+from relay.mail.priority import Priority
 from relay.queue.items import Claimed
 
 MAX_IN_HAND = 2000
@@ -23,14 +24,15 @@ class HandOver:
         self.budget = budget
         self.in_hand = 0
         self.taker: Callable[[Claimed], None] | None = None
-        self.accepts: Callable[[str], bool] = lambda _route_id: True
+        self.accepts: Callable[[str, Priority], bool] = lambda _route_id, _priority: True
 
-    def reserve(self, route_id: str, octets: int) -> bool:
+    def reserve(self, route_id: str, octets: int, priority: Priority = Priority.NORMAL) -> bool:
         """Whether a delivery of this route may come the short way; if so, its place is kept.
 
-        *octets*: as many as it brings along.
+        *octets*: as many as it brings along.  For the highest *priority* there is more room.
         """
-        if self.taker is None or self.in_hand >= MAX_IN_HAND or not self.accepts(route_id):
+        most = 2 * MAX_IN_HAND if priority is Priority.VERY_HIGH else MAX_IN_HAND
+        if self.taker is None or self.in_hand >= most or not self.accepts(route_id, priority):
             return False
         if not self.budget.take(octets):
             return False

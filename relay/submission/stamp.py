@@ -57,7 +57,8 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
 
     def lease_for(route_id: str) -> Lease | None:
         is_due = due_at == now
-        return lease if is_due and office.handover.reserve(route_id, len(brought_along)) else None
+        has_room = is_due and office.handover.reserve(route_id, len(brought_along), priority)
+        return lease if has_room else None
 
     parts = divide(
         plan(
@@ -133,7 +134,7 @@ def _stamped_content(
         message_id=message_id,
         hostname=office.hostname,
         sender=transaction.rewritten_sender,
-        # The field only stands in for the parameter (RFC 6758 §4.1); where both are, this one counts.
+        # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
         also_without=("mt-priority",) if "mt_priority" in transaction.parameters else (),
     )
     return b"".join([received, *completed])

@@ -101,7 +101,7 @@ class Office:
     async def submit(self, *to: str, hot: bool = False, **more: Any) -> str:
         """Accept a letter, into the table or the short way; returns its id."""
         acceptance = self.acceptance(envelope_to(*(to or ("bob",))), **more)
-        is_hot = hot and self.handover.reserve("R1", len(acceptance.content))
+        is_hot = hot and self.handover.reserve("R1", len(acceptance.content), acceptance.priority)
         if is_hot:
             lease = Lease(self.owner, self.clock.now() + LEASE)
             acceptance = replace(acceptance, parts=(replace(acceptance.parts[0], lease=lease),))
