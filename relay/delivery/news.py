@@ -48,7 +48,7 @@ def news_of(claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, *, is_tri
 
 
 def _is_owed_a_trace(envelope: Envelope, tried: Try) -> bool:
-    """Whether passing it on is told of because of BY (RFC 2852 §4).
+    """Whether passing it on is told of because of BY (RFC 2852 §4.1.4).
 
     A trace was asked for; or from here on nobody will tell that it is late.
     """

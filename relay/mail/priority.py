@@ -19,7 +19,7 @@ class Priority(IntEnum):
 
 
 def from_mt_priority(value: int) -> Priority:
-    """Translate MT-PRIORITY, -9 to 9 with 9 the most important (RFC 6710 §4.1)."""
+    """Translate MT-PRIORITY, -9 to 9 with 9 the most important (RFC 6710 §3), to our levels (§5)."""
     if value >= 4:
         return Priority.VERY_HIGH
     if value >= 1:
@@ -29,7 +29,7 @@ def from_mt_priority(value: int) -> Priority:
     return Priority.LOW if value >= -3 else Priority.VERY_LOW
 
 
-# One value of each level, of those that RFC 6710 §9 and its profiles use.
+# One value of each level; the profiles of RFC 6710 use such.
 _MT_PRIORITY = {
     Priority.VERY_HIGH: 4,
     Priority.HIGH: 2,
@@ -103,7 +103,7 @@ def _from_smtpapi(value: str) -> Priority | None:
 def combine(default: Priority, named: Iterable[Priority | None], highest: Priority | None) -> Priority:
     """The priority a message goes with: the higher of the user's *default* and what it *named*.
 
-    *highest* caps it: nobody raises a message beyond what he is allowed (RFC 6710 §5).
+    *highest* caps it: nobody raises a message beyond what he is allowed (RFC 6710 §4.1).
     """
     wanted = min([default, *(p for p in named if p is not None)])
     return wanted if highest is None else max(wanted, highest)

@@ -26,6 +26,7 @@ _NOT_A_DATE = replies.BAD_HEADER.saying(
     "X-Relay-Send-At is one date with its time zone, as RFC 5322 or RFC 3339 writes it"
 )
 _TOO_LATE = replies.BAD_HEADER.saying("X-Relay-Send-At lies further ahead than messages are held here")
+_BEYOND_BY = replies.BAD_HEADER.saying("X-Relay-Send-At lies beyond the time of BY")
 _TWO_DATES = replies.BAD_HEADER.saying("X-Relay-Send-At contradicts HOLDFOR or HOLDUNTIL")
 
 
@@ -37,12 +38,16 @@ def hold_as_asked(
     Raises BadLetter, also for what is beyond the server's *limits*, or the user's *own*.
     """
     if FIELD in letter.header.by_name:
-        transaction.parameters["hold_until"] = send_at(
+        asked = transaction.parameters
+        moment = send_at(
             letter.header,
-            asked=transaction.parameters.get("hold_until"),
+            asked=asked.get("hold_until"),
             now=office.clock.now(),
             longest=lower(own.longest_hold, limits.longest_hold),
         )
+        if "deliver_by" in asked and moment > asked["deliver_by"]:
+            raise BadLetter(_BEYOND_BY)
+        asked["hold_until"] = moment
 
 
 def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: timedelta | None) -> datetime:

@@ -73,6 +73,12 @@ async def test_two_dates_are_one_too_many(house: House, client: Client) -> None:
     assert said.startswith("554 5.6.0 X-Relay-Send-At contradicts")
 
 
+async def test_a_date_beyond_the_time_of_by_is_refused(house: House, client: Client) -> None:
+    field = f"X-Relay-Send-At: {TOMORROW.isoformat()}\r\n".encode()
+    said = await send(client, field + LETTER, mail="MAIL FROM:<ann@example.com> BY=3600;R")
+    assert said == "554 5.6.0 X-Relay-Send-At lies beyond the time of BY"
+
+
 async def test_what_was_asked_for_in_the_last_message_is_not_asked_for_in_the_next(
     house: House, client: Client
 ) -> None:

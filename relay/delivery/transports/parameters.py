@@ -77,7 +77,7 @@ def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[
     if envelope.require_tls and not offers.require_tls:
         return _all(everybody, NEEDS_TLS)  # RFC 8689 §4.2.1
     if envelope.by_seconds is not None and envelope.by_seconds <= 0 and _is_returned_when_late(envelope):
-        return _all(everybody, TOO_LATE)  # RFC 2852 §4
+        return _all(everybody, TOO_LATE)  # RFC 2852 §4.1.3
     is_ascii = content.isascii()
     if not is_ascii and not offers.eight_bit:
         # RFC 6152 §3; what could be made 7-bit was (see `fitted`), and a header never can.

@@ -62,7 +62,13 @@ def mail_parameters(server: Server, words: list[str]) -> dict[str, Any]:
 
     Raises BadParameter for one that is unknown (555), twice there or has no such value (501).
     """
-    return _read(_MAIL, server, words) if words else {}
+    if not words:
+        return {}
+    fields = _read(_MAIL, server, words)
+    held, due = fields.get("hold_until"), fields.get("deliver_by")
+    if held and due and held > due:  # RFC 4865 §5.2.2
+        raise BadParameter(replies.BAD_PARAMETER.saying("The message would be held beyond the time of BY"))
+    return fields
 
 
 def rcpt_parameters(server: Server, words: list[str]) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def _read(known: Mapping[str, Parameter], server: Server, words: list[str]) -> d
             raise BadParameter(replies.BAD_PARAMETER.saying(f"Parameter {keyword} given twice"))
         seen.add(keyword)
         read = parameter(server, value)
-        if fields.keys() & read.keys():  # as HOLDFOR and HOLDUNTIL (RFC 4865 §5.2)
+        if fields.keys() & read.keys():  # as HOLDFOR and HOLDUNTIL (RFC 4865 §4.2)
             raise BadParameter(replies.BAD_PARAMETER.saying(f"Parameter {keyword} contradicts another"))
         fields |= read
     return fields

@@ -21,7 +21,7 @@ _NOT_A_MOMENT = replies.BAD_PARAMETER.saying("HOLDUNTIL is a moment such as 2026
 
 
 def _announce(server: Server) -> str | None:
-    """The server's limits, as an interval in seconds and as a moment; nothing where holding is off."""
+    """The server's limits, in seconds and as a moment (RFC 4865 §3); nothing where holding is off."""
     longest = server.door.limits().longest_hold
     if not longest:
         return None
@@ -46,7 +46,7 @@ def _hold_until(server: Server, value: str) -> Mapping[str, Any]:
 
 
 def _held(server: Server, until: datetime) -> Mapping[str, Any]:
-    """The parameter's field, unless that is later than the server and the user's own limits allow."""
+    """The parameter's field, unless that is beyond the server's limit or the user's own (RFC 4865 §4.2)."""
     user = server.session.user
     assert user is not None, "the table of verbs asks for a login before MAIL"
     longest = lower(user.limits.longest_hold, server.door.limits().longest_hold)

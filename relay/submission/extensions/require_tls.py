@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _announce(server: Server) -> str | None:
-    """Only behind TLS: whoever hands the message in by other ways has not kept to it himself (§4.2)."""
+    """Only behind TLS: whoever hands the message in by other ways has not kept to it himself (§2)."""
     return "REQUIRETLS" if server.wire.has_tls else None
 
 
