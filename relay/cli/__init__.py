@@ -33,6 +33,7 @@ from relay.cli import (
     sender,
     settings,
     upstream,
+    upstream_limits,
     user,
     user_limits,
 )
@@ -64,6 +65,7 @@ VERBS = {
 }
 
 user.app.command("limits")(user_limits.limits)
+upstream.app.command("limits")(upstream_limits.limits)
 upstream.app.command("presets")(providers.presets)
 upstream.app.command("authorize")(providers.authorize)
 user.app.command("rewrite")(rewrite.rewrite_user)

@@ -59,6 +59,7 @@ _CODES = {
     "BadRequest": BAD_DATA,
     "BadRewrite": BAD_DATA,
     "BadRoute": BAD_DATA,
+    "BadLimits": BAD_DATA,
     "BadSetting": BAD_DATA,
     "BadUpstream": BAD_DATA,
 }

@@ -14,14 +14,16 @@ from relay.cli.desk import Desk
 from relay.cli.printing import moment
 from relay.cli.services import NOTHING_WANTED, ServiceWanted, login_words
 from relay.cli.shown import Cell, Fields, Tone
+from relay.cli.standings import Standing, limits_shown, standing
 from relay.mail.address import Address, BadAddress
 from relay.mail.rewriting import to_members
 from relay.routing import routes
 from relay.routing.health import CheckResult, Health, load_health
+from relay.routing.standing import load_stands
 from relay.routing.upstreams import Kind, Password, Tls, Upstream, all_upstreams, find_upstream
 from relay.sealing import Sealer
 
-HEADINGS = ("name", "kind", "where", "tls", "enabled", "routes", "last check", "last success")
+HEADINGS = ("name", "kind", "where", "tls", "enabled", "state", "routes", "last check", "last success")
 _NONE = "none"
 _IMPLICIT_PORT, _SUBMISSION_PORT = 465, 587
 
@@ -100,6 +102,7 @@ class Seen:
     upstream: Upstream
     health: Health
     routes: tuple[str, ...]
+    standing: Standing
 
 
 def everything(desk: Desk) -> list[Seen]:
@@ -115,8 +118,14 @@ def one(desk: Desk, name: str) -> Seen:
 def _seen(desk: Desk, found: Sequence[Upstream]) -> list[Seen]:
     health = desk.read(load_health)
     table = desk.read(routes.load, desk.sealer)
+    stands = desk.read(load_stands, desk.now)
     return [
-        Seen(u, health[u.id], tuple(route.name for route in table.routes if u.id in route.upstream_ids))
+        Seen(
+            u,
+            health[u.id],
+            tuple(route.name for route in table.routes if u.id in route.upstream_ids),
+            standing(u, stands.get(u.id, ()), desk.now),
+        )
         for u in found
     ]
 
@@ -130,6 +139,7 @@ def row(seen: Seen) -> tuple[str | Cell, ...]:
         upstream.place,
         upstream.tls.value if upstream.host else "",
         Cell("yes", Tone.GOOD) if upstream.is_enabled else Cell("no", Tone.BAD),
+        seen.standing.cell,
         ", ".join(seen.routes),
         _last_check(seen.health),
         moment(seen.health.last_success_at),
@@ -147,6 +157,7 @@ def card(seen: Seen) -> Fields:
             ("kind", upstream.kind.value),
             ("where", upstream.place),
             ("enabled", Cell("yes", Tone.GOOD) if upstream.is_enabled else Cell("no", Tone.BAD)),
+            *seen.standing.rows,
             ("routes", ", ".join(seen.routes) or Cell("no route leads here", Tone.QUIET)),
             ("tls", upstream.tls.value if is_server else None),
             ("certificate", _trust(upstream) if _is_secured(upstream) else None),
@@ -157,6 +168,7 @@ def card(seen: Seen) -> Fields:
             *rewrites.rows(upstream.rewrite),
             ("timeout", f"{upstream.timeout.total_seconds():.0f} s" if is_remote else None),
             ("connections", f"at most {upstream.concurrency}" if is_remote else None),
+            *limits_shown(upstream.limits),
             ("last check", _last_check(health)),
             ("", health.last_check_detail),
             ("last connected", moment(health.last_connected_at)),
@@ -167,13 +179,15 @@ def card(seen: Seen) -> Fields:
 
 def document(seen: Seen) -> dict[str, Any]:
     """An upstream as --json shows it: everything but the password."""
-    hidden = {"password", "pinned_ca", "rewrite"}
+    hidden = {"password", "pinned_ca", "limits", "rewrite"}
     shown = {f.name: getattr(seen.upstream, f.name) for f in fields(Upstream) if f.name not in hidden}
     return {
         **shown,
         "has_password": seen.upstream.password is not None,
         "has_pinned_ca": seen.upstream.pinned_ca is not None,
         "rewrite": to_members(seen.upstream.rewrite),
+        "limits": seen.upstream.limits.to_members(),
+        "standing": seen.standing.document,
         "routes": seen.routes,
         **{f.name: getattr(seen.health, f.name) for f in fields(Health)},
     }

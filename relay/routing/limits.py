@@ -54,10 +54,14 @@ class Limits:
         """The least time between two batches."""
         return timedelta(seconds=self.pause)
 
-    def to_json(self) -> str:
-        """Write them down, only those that are set."""
+    def to_members(self) -> dict[str, int | bool]:
+        """Return those that are set, by name."""
         members = {each.name: getattr(self, each.name) for each in fields(self)}
-        return json.dumps({name: value for name, value in members.items() if value})
+        return {name: value for name, value in members.items() if value}
+
+    def to_json(self) -> str:
+        """Write them down."""
+        return json.dumps(self.to_members())
 
     @classmethod
     def from_json(cls, text: str) -> Limits:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from relay.mail.address import BadAddress, fold_domain
+from relay.routing import limits
 from relay.routing.options import Grant, Options
 from relay.routing.upstreams import Kind, Tls, Upstream
 
@@ -35,9 +36,10 @@ class BadUpstream(ValueError):
 
 
 def checked(upstream: Upstream) -> Upstream:
-    """Return *upstream* with its host folded.  Raises BadUpstream if it cannot be so."""
+    """Return *upstream* with its host folded.  Raises BadUpstream or BadLimits if it cannot be so."""
     if not _NAME.fullmatch(upstream.name) or len(upstream.name) > 64:
         raise BadUpstream("An upstream's name has up to 64 letters, digits, dots, dashes or underscores.")
+    limits.checked(upstream.limits)
     if upstream.kind is Kind.SANDBOX:
         return _checked_sandbox(upstream)
     if upstream.kind.is_http:

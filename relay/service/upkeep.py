@@ -14,6 +14,7 @@ from relay.queue.events import AT_MOST as EVENTS_AT_MOST
 from relay.queue.events import purge_events
 from relay.queue.janitor import AT_MOST, purge
 from relay.routing import changes
+from relay.routing.standing import forget_stands
 from relay.service.house import House
 from relay.submission.recheck import recheck
 
@@ -26,13 +27,17 @@ _BETWEEN_PURGES = timedelta(milliseconds=200)  # so that mail need not wait for 
 
 
 async def take_back_own_leases(house: House) -> None:
-    """Free what a predecessor of our name still had in its hands: it is dead, or we would not be here."""
+    """Free what a predecessor of our name still had in its hands: it is dead, or we would not be here.
+
+    How upstreams stood with it is forgotten, too.
+    """
     order = TakeBack(house.clock.now(), house.post.owner)
     total = 0
     while freed := await house.db.write(take_back, order):
         total += freed
     if total:
         log.leases_taken_back(deliveries=total, why="the process that had them died")
+    await house.db.write(forget_stands, house.post.owner)
 
 
 async def say_that_we_live(house: House) -> None:

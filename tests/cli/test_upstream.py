@@ -47,6 +47,8 @@ def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
         "archive_address": "archive@example.com",
         "timeout": 20.0,
         "concurrency": 3,
+        "limits": {},
+        "standing": {"state": "works", "until": None, "sentence": None, "processes": []},
         "is_enabled": True,
         "routes": ["default"],
         "last_check_at": None,
