@@ -20,6 +20,7 @@ from relay.routing import routes
 from relay.service import upkeep
 from relay.service.house import House, Post, build
 from relay.service.keep_alive import keep_alive
+from relay.submission import bars
 from relay.submission.recheck import recheck
 
 _LOOK_AT_CERTIFICATES_SECONDS = 30.0
@@ -72,6 +73,7 @@ def _long_lived(house: House, renewing: asyncio.Event) -> dict[str, Callable[[],
         "delivery": house.worker.run,
         "notices": house.dispatcher.run,
         "sweep": house.door.sweep,
+        "bars": lambda: bars.follow(house.door),
         "refusals": house.door.handler.refusals.run,
         "watch": lambda: house.watch.run(_read_anew(house)),
         "heartbeat": lambda: upkeep.say_that_we_live(house),

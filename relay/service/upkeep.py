@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from relay import log
 from relay.accounts.attempts import purge_attempts
+from relay.accounts.bars import purge_bars
 from relay.accounts.credentials import has_expired
 from relay.db import nodes
 from relay.delivery.rounds import check_those_due
@@ -85,6 +86,7 @@ async def forget_what_is_long_done(house: House) -> None:
             log.purged(messages=total + gone)
         oldest = house.clock.now() - house.settings.value.login_retention
         await house.db.write(purge_attempts, oldest)
+        await house.db.write(purge_bars, house.clock.now())
         before = house.clock.now() - house.settings.value.event_retention
         while await house.db.write(purge_events, before) == EVENTS_AT_MOST:
             await house.clock.sleep(_BETWEEN_PURGES)

@@ -16,6 +16,7 @@ from relay.mail.reply import Reply
 from relay.notify.attack import attack_notice
 from relay.queue.notices import note
 from relay.submission import replies
+from relay.submission.bars import share
 from relay.submission.guard import By, Source, network_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ async def count_failure(server: Server, mechanism: str, name: str, why: str) -> 
         log.login_limit_reached(
             by=source.by.value, source=source.text, seconds=settings.login_lockout.total_seconds()
         )
+        share(door, source)
         await _tell(server, name, source)
     if delay:
         await door.office.clock.sleep(timedelta(seconds=delay))

@@ -1,13 +1,13 @@
 """Against guessing: failures are counted by address, network and name, and too many bar the way.
 
 Counted in memory, by each process for itself, and never more than MOST entries.  An entry that has
-rested for the lockout is forgotten; one at its limit bars the way until then.  Nothing here waits or
-asks the database: `doorkeeper` does.
+rested for the lockout is forgotten; one at its limit bars the way until then, in all processes (see
+`bars`).  Nothing here waits or asks the database: `doorkeeper` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -49,6 +49,12 @@ class Guard:
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
         self._counted: dict[Source, _Failures] = {}
+        self._adopted: Mapping[Source, float] = {}  # what others bar, until when
+
+    def adopt(self, bars: Mapping[Source, float]) -> None:
+        """Bar these sources, too, each for so many seconds, and none that was adopted before."""
+        now = self._ticks()
+        self._adopted = {source: now + seconds for source, seconds in bars.items()}
 
     def __len__(self) -> int:
         """How many counters there are."""
@@ -56,17 +62,15 @@ class Guard:
 
     def bars(self, name: str, address: str, settings: Settings) -> list[By]:
         """Return by what the way is barred; usually by nothing."""
-        if not self._counted:
+        if not self._counted and not self._adopted:
             return []
         now, lockout = self._ticks(), settings.login_lockout.total_seconds()
         found = []
         for source in _sources(name, address):
             entry = self._counted.get(source)
-            if (
-                entry is not None
-                and entry.count >= _limit(source.by, settings)
-                and now < entry.last + lockout
-            ):
+            has_reached = entry is not None and entry.count >= _limit(source.by, settings)
+            until = entry.last + lockout if entry is not None and has_reached else 0.0
+            if now < max(until, self._adopted.get(source, 0.0)):
                 found.append(source.by)
         return found
 

@@ -4,20 +4,23 @@ import asyncio
 import json
 import socket
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from relay.accounts import keyring
 from relay.accounts.attempts import Result, list_attempts
+from relay.accounts.bars import Bar, bars_in_force, purge_bars, set_bars
 from relay.accounts.keyring import Revocation, Terms
 from relay.db import tables
 from relay.db.audit import Author
 from relay.db.engine import read_with, write_with
 from relay.policy.networks import parse_networks
 from relay.settings import Settings
-from relay.submission.guard import MOST, By, Guard
+from relay.submission import bars
+from relay.submission.guard import MOST, By, Guard, Source
 from relay.submission.recheck import recheck
 from tests.kit.converse import Client
 from tests.kit.house import PASSWORD, House
@@ -199,6 +202,41 @@ async def test_attempts_are_counted_by_source(house: House) -> None:
         ("ann", "127.0.0.0/24", Result.FAILURE, 2),
         ("", "127.0.0.0/24", Result.FAILURE, 2),
     }
+
+
+# --- all processes together ------------------------------------------------------------------
+
+
+def test_what_is_barred_elsewhere_is_barred_here_until_its_time_is_over() -> None:
+    ticks = Ticks()
+    guard = Guard(ticks)
+    guard.adopt({Source(By.ADDRESS, "192.0.2.7"): 60.0})
+    assert guard.bars("ann", "192.0.2.7", LOW) == [By.ADDRESS]
+    assert guard.bars("ann", "192.0.2.8", LOW) == []
+    ticks.seconds = 61
+    assert guard.bars("ann", "192.0.2.7", LOW) == []
+
+
+async def test_who_is_barred_in_one_process_is_barred_in_all_and_after_a_restart(strict: House) -> None:
+    for number in range(3):
+        await tried(strict, "ann", source=f"127.0.{number + 5}.1")
+    await asyncio.gather(*strict.door.handler._aside)
+    strict.door.guard = Guard(strict.door.loop.time)  # as if it were another process
+    assert strict.door.guard.bars("ann", "127.0.9.1", LOW) == []
+    await bars.read(strict.door)
+    assert (await tried(strict, "Ann", PASSWORD, source="127.0.9.1")).startswith("454 4.7.0")
+    assert (await tried(strict, "bob", PASSWORD, source="127.0.9.1")).startswith("235")
+
+
+def test_a_bar_is_kept_until_the_later_time_and_then_forgotten(engine: Engine) -> None:
+    now = datetime.now(UTC)
+    ann, bob = Bar("name", "ann", now + timedelta(hours=1)), Bar("name", "bob", now)
+    write_with(engine, set_bars, bob)
+    write_with(engine, set_bars, replace(ann, until=now + timedelta(minutes=1)))
+    write_with(engine, set_bars, ann)
+    assert read_with(engine, bars_in_force, now) == [ann]
+    assert write_with(engine, purge_bars, now) == 1
+    assert write_with(engine, purge_bars, now + timedelta(hours=1)) == 1
 
 
 # --- what a credential allows ----------------------------------------------------------------

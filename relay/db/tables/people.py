@@ -72,6 +72,14 @@ login_attempts = Table(  # who tried to log in, counted by day and source; "" is
     Column("last_from", String(64), nullable=False),
 )
 
+login_bars = Table(  # who may not try to log in for a while: submission.guard.By, and the source of that kind
+    "login_bars",
+    metadata,
+    Column("kind", String(24), primary_key=True),
+    Column("source", String(320), primary_key=True),
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+
 sender_requests = Table(
     "sender_requests",
     metadata,
