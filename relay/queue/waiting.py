@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal, select, tuple_
@@ -44,6 +45,9 @@ class Why(StrEnum):
     UPSTREAM_LIMIT = "upstream-limit"
     BEHIND = "behind"  # more urgent mail goes first
     NEXT = "next"  # it goes as soon as somebody looks
+
+
+_LIMITED = {State.SPENT, State.PAUSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,31 @@ class Surroundings:
         route = self.routing.route(route_id)
         return self.routing.upstreams_of(route) if route else ()
 
-    def why_shut(self, upstream: Upstream) -> Shut | None:
-        """Why *upstream* takes nothing now; None: it does."""
-        return why_shut(upstream, self.stands.get(upstream.id, ()), self.now)
+    def way(self, route_id: str) -> Way:
+        """Who would carry mail of that route now: those of the first rank that takes any.
+
+        What an upstream may not be given for now waits for it, unless it overflows.
+        """
+        route = self.routing.route(route_id)
+        rank_of = {leg.upstream_id: leg.rank for leg in route.legs} if route else {}
+        shut: list[tuple[Upstream, Shut]] = []
+        for _, rank in groupby(self.upstreams_of(route_id), key=lambda each: rank_of[each.id]):
+            standing = [(each, why_shut(each, self.stands.get(each.id, ()), self.now)) for each in rank]
+            if taking := [each for each, why in standing if why is None]:
+                return Way(taking, ())
+            theirs = [(each, why) for each, why in standing if why is not None]
+            shut += theirs
+            if any(why.why in _LIMITED and not each.limits.overflows for each, why in theirs):
+                break
+        return Way([each for each, _ in shut], [why for _, why in shut])
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The upstreams that matter to a delivery, and why each takes nothing now; nothing: they take mail."""
+
+    upstreams: Sequence[Upstream]
+    shut: Sequence[Shut]
 
 
 def explain(one: Standing, around: Surroundings) -> Waiting:
@@ -106,15 +132,16 @@ def explain(one: Standing, around: Surroundings) -> Waiting:
             return Waiting(Why.SENDING, told, estimated_at=around.now)
         case DeliveryState.HELD:
             return Waiting(Why.HELD, f"Held: {one.reason or 'nobody said why'}")
-    upstreams = around.upstreams_of(one.route_id)
-    return _stopped(one, upstreams, around) or _not_due(one) or _in_line(one, upstreams, around)
+    way = around.way(one.route_id)
+    return _stopped(one, way, around.stops) or _not_due(one) or _in_line(one, way, around)
 
 
-def _stopped(one: Standing, upstreams: Sequence[Upstream], around: Surroundings) -> Waiting | None:
-    """A stop that keeps it: no other upstream steps in for a stopped one, unless that is shut anyway."""
-    stops = around.stops
-    first = next((each for each in upstreams if around.why_shut(each) is None), None)
-    stop = stops.of(upstream_id=first.id if first else None, user_id=one.user_id)
+def _stopped(one: Standing, way: Way, stops: Stops) -> Waiting | None:
+    """A stop that keeps it, if one does: the queue's, its user's, or that of all its upstreams."""
+    stop = stops.of(user_id=one.user_id)
+    of_each = [stops.of(upstream_id=each.id) for each in way.upstreams]
+    if stop is None and None not in of_each:
+        stop = next(iter(of_each), None)
     if stop is None:
         return None
     if stop.reach.upstream_id is not None:
@@ -132,14 +159,14 @@ def _not_due(one: Standing) -> Waiting | None:
     return Waiting(why, told, until=one.due_at, estimated_at=one.due_at)
 
 
-def _in_line(one: Standing, upstreams: Sequence[Upstream], around: Surroundings) -> Waiting:
-    if not upstreams:
+def _in_line(one: Standing, way: Way, around: Surroundings) -> Waiting:
+    if not way.upstreams:
         return Waiting(Why.NO_UPSTREAM, _leads_nowhere(one, around))
-    shut = [around.why_shut(each) for each in upstreams]
-    per_second = pace([u for u, why in zip(upstreams, shut, strict=True) if why is None], around.durations)
-    if None not in shut:
-        return _behind_the_shut([each for each in shut if each is not None], one, upstreams, around)
-    at = estimated_at(around.now, one.ahead, None if one.is_more else per_second)
+    # More than were counted go before it: then nobody knows when its turn comes.
+    per_second = None if one.is_more else pace(way.upstreams, around.durations)
+    if way.shut:
+        return _behind_the_shut(one, way, around.now, per_second)
+    at = estimated_at(around.now, one.ahead, per_second)
     if not one.ahead:
         told = "Nothing goes before it: it is sent as soon as a connection is free"
         return Waiting(Why.NEXT, told, ahead=0, estimated_at=at)
@@ -149,15 +176,12 @@ def _in_line(one: Standing, upstreams: Sequence[Upstream], around: Surroundings)
     return Waiting(Why.BEHIND, f"{number} before it", ahead=one.ahead, estimated_at=at)
 
 
-def _behind_the_shut(
-    shut: Sequence[Shut], one: Standing, upstreams: Sequence[Upstream], around: Surroundings
-) -> Waiting:
+def _behind_the_shut(one: Standing, way: Way, now: datetime, per_second: float | None) -> Waiting:
     """No upstream takes mail now: told is the one that will be the first to."""
-    soonest = min(shut, key=lambda each: each.until or datetime.max.replace(tzinfo=around.now.tzinfo))
-    begin = soonest.until and max(soonest.until, around.now)
-    per_second = None if one.is_more else pace(upstreams, around.durations)
+    soonest = min(way.shut, key=lambda each: each.until or datetime.max.replace(tzinfo=now.tzinfo))
+    begin = soonest.until and max(soonest.until, now)
     at = begin and estimated_at(begin, one.ahead, per_second)
-    why = Why.UPSTREAM_LIMIT if soonest.why in {State.SPENT, State.PAUSING} else Why.UPSTREAM_DOWN
+    why = Why.UPSTREAM_LIMIT if soonest.why in _LIMITED else Why.UPSTREAM_DOWN
     goes_on = f"; it goes on at {_moment(begin)}" if begin else ""
     return Waiting(why, f"{soonest.sentence}{goes_on}", until=begin, ahead=one.ahead, estimated_at=at)
 

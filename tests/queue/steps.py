@@ -1,6 +1,7 @@
 """The steps that stories about the queue are made of, each in a transaction of its own."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, Engine, select
 from relay.db.tables import deliveries, recipients
 from relay.queue.accept import accept
 from relay.queue.claim import ClaimOrder, claim_due
-from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Settlement
+from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Part, Settlement
 from relay.queue.settle import settle
 from relay.queue.states import DeliveryState, RecipientState
 from tests.kit.clock import NOON
@@ -49,6 +50,26 @@ def claim(
 def claim_one(engine: Engine, owner: str = OWNER, *, at: datetime = NOON) -> Claimed:
     (claimed,) = claim(engine, owner, at=at)
     return claimed
+
+
+def in_hand(message: Acceptance, part: Part, lease: Lease) -> Claimed:
+    """The delivery as the accepting process itself has it."""
+    mine = tuple(r for r in message.envelope.recipients if r.number in part.recipients)
+    return Claimed(
+        key=DeliveryKey(message.id, part.part),
+        number=1,
+        route_id=part.route_id,
+        priority=message.priority,
+        rank_at=part.rank_at,
+        accepted_at=message.accepted_at,
+        expires_at=message.expires_at,
+        lease=lease,
+        origin=message.origin,
+        user_id=message.session.user_id if message.session else None,
+        octets=len(message.content),
+        envelope=replace(message.envelope, recipients=mine),
+        content=message.content,
+    )
 
 
 def finish(engine: Engine, *settlements: Settlement) -> list[bool]:

@@ -7,10 +7,10 @@ Nothing is lost; nothing is in two hands by right; nothing is delivered twice un
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
@@ -23,23 +23,36 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event, select
+from sqlalchemy import event, insert, select
 
 from relay.db.engine import open_engine, read_with
-from relay.db.tables import contents, deliveries, recipients
+from relay.db.tables import contents, deliveries, messages, recipients, users
+from relay.delivery.failing import FailNow, fail_now
+from relay.delivery.rules import Rules
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
+from relay.queue import control
 from relay.queue.browse import Counts, counts
-from relay.queue.claim import Release, Renewal, TakeBack, release, renew, take_back
-from relay.queue.control import Cancel, Hold, ReleaseHeld, RetryNow, cancel, hold, release_held, retry_now
-from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Part
+from relay.queue.claim import ClaimOrder, Release, Renewal, TakeBack, claim_due, release, renew, take_back
+from relay.queue.items import Claimed, DeliveryKey, Lease
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
 from relay.queue.selection import Selection
-from relay.queue.states import ACTIVE, DeliveryState, RecipientState
+from relay.queue.states import ACTIVE, RESTING, DeliveryState, RecipientState
+from relay.routing.routes import RoutingTable
 from relay.settings import Settings
 from tests.kit.clock import NOON
-from tests.kit.makers import DEFERRED, DELIVERED, FAILED, make_acceptance, make_envelope, make_settlement
-from tests.queue.steps import LEASE, OTHER, OWNER, claim, finish, keep, run
+from tests.kit.makers import (
+    DEFERRED,
+    DELIVERED,
+    FAILED,
+    ROUTE,
+    make_acceptance,
+    make_envelope,
+    make_session,
+    make_settlement,
+    new_id,
+)
+from tests.queue.steps import LEASE, OTHER, OWNER, finish, in_hand, keep, run
 
 owners = st.sampled_from([OWNER, OTHER])
 answers = st.sampled_from([DELIVERED, DEFERRED, FAILED])
@@ -48,6 +61,10 @@ priorities = st.sampled_from(Priority)
 fates = st.lists(
     st.sampled_from(["queued", "queued", "in hand", "scheduled", "held"]), min_size=1, max_size=4
 )
+
+
+USER, OTHER_ROUTE = "bob", "other"
+RULES = Rules(Settings(), RoutingTable(), "relay.example", new_id, Random(1))
 
 
 class Right(NamedTuple):
@@ -67,7 +84,10 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
         self.engine = open_engine(f"sqlite:///{path}")
         event.listen(self.engine, "connect", lambda made, _: made.execute("PRAGMA synchronous=OFF"))
         self.path = path
+        with self.engine.begin() as tx:
+            tx.execute(insert(users).values(id=USER, name=USER, created_at=NOON))
         self.now = NOON
+        self.stopped: tuple[str, ...] = ()
         self.accepted: list[str] = []
         self.hands: list[Claimed] = []  # of both processes, by right or not any more
         self.rights: dict[DeliveryKey, Right] = {}
@@ -87,8 +107,16 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
     def begin(self) -> None:
         self.accept(fates=["queued", "queued", "in hand"], people=2, per_part=1, priority=Priority.NORMAL)
 
-    @rule(fates=fates, people=st.integers(1, 3), per_part=st.integers(1, 2), priority=priorities)
-    def accept(self, *, fates: list[str], people: int, per_part: int, priority: Priority) -> None:
+    @rule(
+        fates=fates,
+        people=st.integers(1, 3),
+        per_part=st.integers(1, 2),
+        priority=priorities,
+        is_users=st.booleans(),
+    )
+    def accept(
+        self, *, fates: list[str], people: int, per_part: int, priority: Priority, is_users: bool = False
+    ) -> None:
         lease = Lease(OWNER, self.now + LEASE)
         messages = [
             make_acceptance(
@@ -100,6 +128,7 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
                 lease=lease if fate == "in hand" else None,
                 hold_reason="look at it" if fate == "held" else None,
                 lifetime=timedelta(minutes=20),
+                session=make_session(user_id=USER if is_users else None),
             )
             for fate in fates
         ]
@@ -111,7 +140,9 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
 
     @rule(owner=owners, limit=st.integers(1, 6))
     def claim(self, *, owner: str, limit: int) -> None:
-        claimed = claim(self.engine, owner, at=self.now, limit=limit)
+        order = ClaimOrder(owner, self.now, LEASE, {ROUTE: limit, OTHER_ROUTE: limit}, but_of=self.stopped)
+        (claimed,) = run(self.engine, claim_due, order)
+        assert not {one.user_id for one in claimed}.intersection(self.stopped)
         ranks = [one.rank_at for one in claimed]
         assert ranks == sorted(ranks)
         self.take(claimed)
@@ -227,18 +258,57 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
 
     # --- the operator -----------------------------------------------------------------------------
 
+    @rule(pick=picks, priority=priorities)
+    def prioritise(self, *, pick: int, priority: Priority) -> None:
+        """Its place among others changes, and nothing else does."""
+        one = Selection(message_ids=(self.accepted[pick % len(self.accepted)],))
+        order = control.Prioritise(one, priority, Settings())
+        expected = read_with(self.engine, control.affected, order)
+        assert run(self.engine, control.prioritise, order) == [sum(expected.values())]
+        assert read_with(self.engine, control.affected, order) == {}
+
+    @rule(pick=picks, to=st.sampled_from([ROUTE, OTHER_ROUTE]))
+    def reroute(self, *, pick: int, to: str) -> None:
+        order = control.Reroute(Selection(message_ids=(self.accepted[pick % len(self.accepted)],)), to)
+        run(self.engine, control.reroute, order)
+        assert read_with(self.engine, control.affected, order) == {}
+
+    @rule(pick=picks)
+    def fail_now(self, *, pick: int) -> None:
+        """Failed are those in nobody's hands; each attempt of an operator counts as one that began."""
+        message_id = self.accepted[pick % len(self.accepted)]
+        resting = [
+            DeliveryKey(row.message_id, row.part)
+            for row in self.rows(deliveries)
+            if row.message_id == message_id and row.state in RESTING
+        ]
+        order = FailNow(Selection(message_ids=(message_id,)), self.now, "called off", RULES)
+        assert run(self.engine, fail_now, order) == [len(resting)]
+        for row in self.rows(deliveries):
+            if (key := DeliveryKey(row.message_id, row.part)) in resting:
+                # None began for what late settlements had brought to its end already.
+                assert row.attempts - self.begun.get(key, 0) in {0, 1}
+                self.begun[key] = row.attempts
+        reports = [row.id for row in self.rows(messages.c.id, messages.c.origin) if row.origin == "bounce"]
+        self.accepted += [report for report in reports if report not in self.accepted]
+
+    @rule(is_stopped=st.booleans())
+    def stop(self, *, is_stopped: bool) -> None:
+        """While its user is stopped, no claim takes a delivery of that user."""
+        self.stopped = (USER,) if is_stopped else ()
+
     @rule(order=st.sampled_from(["hold", "release", "release", "retry", "cancel"]), pick=picks)
     def operate(self, *, order: str, pick: int) -> None:
         one = Selection(message_ids=(self.accepted[pick % len(self.accepted)],))
         match order:
             case "hold":
-                run(self.engine, hold, Hold(one, "look at it"))
+                run(self.engine, control.hold, control.Hold(one, "look at it"))
             case "release":
-                run(self.engine, release_held, ReleaseHeld(Selection(), self.now))
+                run(self.engine, control.release_held, control.ReleaseHeld(Selection(), self.now))
             case "retry":
-                run(self.engine, retry_now, RetryNow(Selection(), self.now, Settings()))
+                run(self.engine, control.retry_now, control.RetryNow(Selection(), self.now, Settings()))
             case "cancel":
-                run(self.engine, cancel, Cancel(one, self.now, "cancelled"))
+                run(self.engine, control.cancel, control.Cancel(one, self.now, "cancelled"))
 
     # --- what must hold ---------------------------------------------------------------------------
 
@@ -303,26 +373,6 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
             or (row.state in ACTIVE and row.state is not DeliveryState.LEASED and row.expires_at <= self.now)
         ]
         assert read_with(self.engine, has_due, self.now) == bool(over)
-
-
-def in_hand(message: Acceptance, part: Part, lease: Lease) -> Claimed:
-    """The delivery as the accepting process itself has it."""
-    mine = tuple(r for r in message.envelope.recipients if r.number in part.recipients)
-    return Claimed(
-        key=DeliveryKey(message.id, part.part),
-        number=1,
-        route_id=part.route_id,
-        priority=message.priority,
-        rank_at=part.rank_at,
-        accepted_at=message.accepted_at,
-        expires_at=message.expires_at,
-        lease=lease,
-        origin=message.origin,
-        user_id=None,
-        octets=len(message.content),
-        envelope=replace(message.envelope, recipients=mine),
-        content=message.content,
-    )
 
 
 def test_the_queue_keeps_its_promises(migrated_file: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.queue.stops import EVERYTHING, Reach, Stop, StopMail, Stops, stop_mail
 from relay.queue.waiting import Standing, Surroundings, Waiting, Why, explain, look_around, why_waiting
+from relay.routing.limits import Limits
 from relay.routing.routes import Leg, Route, RoutingTable
 from relay.routing.standing import Stand, State, record_stands
 from relay.routing.upstreams import Kind, Upstream
@@ -107,6 +108,25 @@ def test_upstreams_that_are_all_shut_are_told_with_the_one_that_opens_first() ->
     both = stands(State.DOWN, "U1", until=5 * MINUTE).stands, stands(State.SPENT, "U2").stands
     spent = explain(DUE, replace(AROUND, stands=both[0] | both[1]))  # type: ignore[operator]
     assert (spent.why, spent.until, spent.estimated_at) == (Why.UPSTREAM_LIMIT, NOON + MINUTE, NOON + MINUTE)
+
+
+def test_mail_waits_for_an_upstream_at_its_limit_unless_that_overflows() -> None:
+    spent = stands(State.SPENT, "U1", reason="100 messages an hour")
+    assert why(DUE, spent) == (
+        Why.UPSTREAM_LIMIT,
+        "Upstream east has had its 100 messages an hour; it goes on at 2026-03-02 12:01:00 UTC",
+    )
+    overflowing = replace(EAST, limits=Limits(per_hour=100, overflows=True))
+    routing = RoutingTable({"U1": overflowing, "U2": WEST}, (ROUTE,), ROUTE)
+    assert explain(DUE, replace(spent, routing=routing)).why is Why.NEXT
+
+
+def test_of_upstreams_that_share_the_work_all_must_be_stopped_but_no_other_steps_in() -> None:
+    both = Route("R1", "default", None, (Leg("U1", 1), Leg("U2", 1)))
+    stops = Stops(upstreams={"U1": stopped(upstream_id="U1")})
+    shared = replace(AROUND, stops=stops, routing=RoutingTable({"U1": EAST, "U2": WEST}, (both,), both))
+    assert explain(DUE, shared).why is Why.NEXT
+    assert explain(DUE, replace(AROUND, stops=stops)).why is Why.STOPPED_UPSTREAM
 
 
 def test_what_is_due_is_behind_so_many_others_or_next() -> None:
