@@ -135,13 +135,12 @@ def plan(
     octets: int = 0,
 ) -> Mapping[str, tuple[int, ...]]:
     """Say by which routes the recipients go, by their numbers.  Raises NoRoute."""
-    rules = table.rules_for(user_id)
-    if rules:
-        rules = [
-            route
-            for route in rules
-            if route.conditions.fit(envelope.sender, tag=tag, priority=priority, octets=octets)
-        ]
+    rules = [
+        route
+        for route in table.rules_for(user_id)
+        if route.conditions is ANYTHING
+        or route.conditions.fit(envelope.sender, tag=tag, priority=priority, octets=octets)
+    ]
     if not rules or rules[0].conditions.recipients is None:
         route = _or_default(rules[0] if rules else None, table)
         return {route.id: tuple([recipient.number for recipient in envelope.recipients])}
