@@ -84,8 +84,12 @@ def issuer_of(section: OAuthSection) -> Issuer | None:
     if not section.issuer:
         return None
     terms = Terms(section.issuer, section.audience, section.claim)
-    read = partial(fetch, section.jwks) if section.has_url else partial(_read_file, Path(section.jwks))
-    return Issuer(terms, read)
+    return Issuer(terms, partial(read_document, section))
+
+
+def read_document(section: OAuthSection) -> bytes:
+    """Read the set of keys that is configured.  Raises OSError, and ValueError if it is too much."""
+    return fetch(section.jwks) if section.has_url else _read_file(Path(section.jwks))
 
 
 def _read_file(path: Path) -> bytes:

@@ -51,6 +51,18 @@ def list_logins(
     return Shown([_document(each) for each in found], (table,) if found else ("Nobody tried.",))
 
 
+@app.command("bars")
+@at_the_desk
+def list_bars(desk: Desk) -> Shown:
+    """List what is barred from logging in at this moment, and until when; each bar ends by itself."""
+    from relay.accounts.bars import bars_in_force
+    from relay.cli.printing import moment
+
+    found = desk.read(bars_in_force, desk.now)
+    table = Table(("barred by", "source", "until"), [(b.kind, b.source, moment(b.until)) for b in found])
+    return Shown(found, (table,) if found else ("Nobody is barred.",))
+
+
 def _row(one: Attempts) -> tuple[str | Cell, ...]:
     from relay.cli.printing import moment
 

@@ -14,6 +14,7 @@ from relay.db import tables
 from relay.db.engine import write_with
 from relay.routing.health import Check, CheckResult, record_check
 from tests.cli.conftest import Run, Take
+from tests.kit.tokens import document
 
 Found = dict[str, tuple[str, str]]
 
@@ -163,3 +164,13 @@ def test_a_port_that_somebody_else_has_is_found(
         file.write(f'[[listeners]]\nname = "other"\naddress = "127.0.0.1"\nports = {taken_port}\n')
     verdict, sentence = examined(run, code=1)["ports"]
     assert (verdict, str(taken_port) in sentence) == ("problem", True)
+
+
+def test_the_keys_of_an_issuer_of_tokens_can_be_read_or_not(run: Run, well: None, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    issuer = f'[oauth]\nissuer = "https://login.example.com"\naudience = "relay"\njwks = "{keys}"\n'
+    path = tmp_path / "relay.toml"
+    path.write_text(path.read_text() + issuer)
+    assert "cannot be read" in examined(run, code=1)["tokens"][1]
+    keys.write_bytes(document())
+    assert examined(run, code=0)["tokens"][1].endswith("keys for ES256, EdDSA, RS256")

@@ -1,8 +1,11 @@
 """What a user may send, asked and changed at the command line."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import Engine
 
+from relay.accounts.bars import Bar, set_bars
 from relay.db.engine import write_with
 from relay.queue.events import Event, record_events
 from tests.cli.conftest import Run
@@ -107,3 +110,13 @@ def test_what_was_refused_can_be_searched(run: Run, engine: Engine) -> None:
     assert [event["user_name"] for event in found] == ["ann"]
     assert "Nothing was refused" in run("events", "list", "--since", "1s").out
     assert run("events", "list", "--since", "soon").code != 0
+
+
+def test_who_is_barred_is_shown_until_the_time_is_over(run: Run, engine: Engine) -> None:
+    assert "Nobody is barred." in run("logins", "bars").out
+    now = datetime.now(UTC)
+    write_with(engine, set_bars, Bar("address", "192.0.2.7", now + timedelta(minutes=15)))
+    write_with(engine, set_bars, Bar("name", "ann", now - timedelta(minutes=1)))
+    (bar,) = run("logins", "bars", "--json").document
+    assert (bar["kind"], bar["source"]) == ("address", "192.0.2.7")
+    assert "192.0.2.7" in run("logins", "bars").out

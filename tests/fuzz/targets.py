@@ -287,6 +287,7 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"=?utf-8?q?J=C3=B6?= (x) <j@x.y>",
         b"a@b, c@d",
         b"g: a@b;",
+        b'"."@XX',
     ),
     "proxy": (
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\nEHLO",

@@ -94,10 +94,12 @@ def shown_by_others(value: bytes) -> set[str]:
 
 
 def key_of(text: str) -> str:
-    try:
-        return Address.parse(text).key
-    except BadAddress:
-        return f"no address: {text}"
+    # Python's readers lose the quotes around a local part that is nothing but dots.
+    local, _, domain = text.rpartition("@")
+    for written in (text, f'"{local}"@{domain}'):
+        with contextlib.suppress(BadAddress):
+            return Address.parse(written).key
+    return f"no address: {text}"
 
 
 PIECES = [

@@ -11,6 +11,7 @@ from relay.cli.checkups.finding import Finding, ok, problem
 from relay.cli.checkups.machine import certificate, data_directory, disk_space, host_name, key_file
 from relay.cli.checkups.mail import database
 from relay.cli.checkups.ports import ports
+from relay.cli.checkups.tokens import tokens
 from relay.cli.desk import Desk
 from relay.cli.faults import explain
 from relay.config import BadConfig, find_file
@@ -21,6 +22,7 @@ _CHECKUPS: dict[str, Callable[[Desk], Iterator[Finding]]] = {
     "disk space": disk_space,
     "key file": key_file,
     "certificate": certificate,
+    "tokens": tokens,
     "database": database,
     "ports": ports,
 }
