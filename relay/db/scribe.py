@@ -20,8 +20,11 @@ import struct
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from io import BytesIO
+from operator import attrgetter
 from typing import Any
 
 from relay.db.commit import CROWD, GATHER_SECONDS, OCTETS_AT_MOST, Answer, Call, Committer
@@ -68,12 +71,11 @@ class Scribe(asyncio.Protocol):
             for future, answer in zip(self._sent.popleft(), answers, strict=True):
                 resolve(future, answer)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  any end is an end
         """See asyncio."""
         self.gone.set()
         for futures in (*self._sent, self._futures):
-            for future in futures:
-                resolve(future, Answer(fault=exc or ScribeGone("the writing process ended")))
+            _tell_that_it_is_gone(futures)
 
     async def close(self) -> None:
         """See Writer."""
@@ -88,12 +90,28 @@ class Scribe(asyncio.Protocol):
     def _send(self) -> None:
         calls, self._calls = self._calls, []
         futures, self._futures = self._futures, []
+        self._send_together(calls, futures)
+
+    def _send_together(self, calls: list[Call], futures: list[asyncio.Future[Any]]) -> None:
         if self.gone.is_set():
-            for future in futures:
-                resolve(future, Answer(fault=ScribeGone("the writing process ended")))
+            _tell_that_it_is_gone(futures)
             return
-        self._transport.write(_framed(calls))
-        self._sent.append(futures)
+        try:
+            frame = _framed(calls)
+        except Exception as fault:  # noqa: BLE001  what cannot be pickled says so in many ways
+            if len(calls) == 1:
+                resolve(futures[0], Answer(fault=fault))
+                return
+            for call, future in zip(calls, futures, strict=True):
+                self._send_together([call], [future])
+        else:
+            self._transport.write(frame)
+            self._sent.append(futures)
+
+
+def _tell_that_it_is_gone(futures: Sequence[asyncio.Future[Any]]) -> None:
+    for future in futures:
+        resolve(future, Answer(fault=ScribeGone("the writing process ended")))
 
 
 async def hire(url: str) -> Scribe:
@@ -177,8 +195,40 @@ class _Inbox:
 
 
 def _framed(values: Sequence[Call] | Sequence[Answer]) -> bytes:
-    frame = pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(frame)) + frame
+    frame = BytesIO()
+    frame.write(bytes(_LENGTH.size))
+    pickler = pickle.Pickler(frame, pickle.HIGHEST_PROTOCOL)
+    pickler.dispatch_table = _REDUCERS
+    pickler.dump(values)
+    _LENGTH.pack_into(frame.getbuffer(), 0, frame.tell() - _LENGTH.size)
+    return frame.getvalue()
+
+
+class _Reducers(dict[type, Callable[[Any], Any]]):
+    """How values are pickled: a dataclass as its class and its fields, which takes half of the time."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        if issubclass(kind, type):
+            raise KeyError(kind)  # a class is pickled by its name
+        reduce: Callable[[Any], Any] = _as_usual
+        if is_dataclass(kind) and (known := fields(kind)) and all(field.init for field in known):
+            reduce = _by_fields(kind, [field.name for field in known])
+        self[kind] = reduce
+        return reduce
+
+
+def _as_usual(value: Any) -> Any:
+    return value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+
+
+def _by_fields(kind: type, names: Sequence[str]) -> Callable[[Any], Any]:
+    if len(names) == 1:
+        return lambda value: (kind, (getattr(value, names[0]),))
+    read = attrgetter(*names)
+    return lambda value: (kind, read(value))
+
+
+_REDUCERS = _Reducers()
 
 
 def _cut(arrived: bytearray) -> list[bytes]:

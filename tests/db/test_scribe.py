@@ -2,6 +2,8 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from relay.db.database import Database
 from relay.db.engine import open_engine, read_with
 from relay.db.scribe import Scribe, ScribeGone, hire
 from relay.db.tables import settings
+from relay.mail.priority import Priority
+from relay.mail.states import DeliveryState
 from tests.kit.clock import NOON
 
 
@@ -25,7 +29,7 @@ def who(_tx: Connection, items: Sequence[None]) -> list[int]:
     return [os.getpid()] * len(items)
 
 
-def echo(_tx: Connection, items: Sequence[bytes]) -> list[bytes]:
+def echo(_tx: Connection, items: Sequence[Any]) -> list[Any]:
     return list(items)
 
 
@@ -99,9 +103,48 @@ async def test_a_fault_that_cannot_travel_is_told_in_words(db: Database) -> None
     assert await db.write(keep, "after") == "kept after"
 
 
+async def test_what_cannot_travel_fails_alone(db: Database) -> None:
+    writes = [db.write(echo, thing) for thing in ("a", lambda: None, "b")]
+    answers = await asyncio.gather(*writes, return_exceptions=True)
+    assert [answers[0], answers[2]] == ["a", "b"]
+    assert isinstance(answers[1], Exception)
+
+
 async def test_more_octets_than_any_buffer_holds_go_there_and_back(db: Database) -> None:
     letters = [bytes([number]) * 9_000_000 for number in range(4)]
     assert await asyncio.gather(*(db.write(echo, letter) for letter in letters)) == letters
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    left: object
+    right: object
+
+
+@dataclass(frozen=True)
+class Single:
+    only: object
+
+
+@dataclass
+class Counted:
+    """One field is nobody's to give."""
+
+    start: int
+    count: int = field(default=0, init=False)
+
+
+async def test_values_of_all_kinds_go_there_and_back(db: Database) -> None:
+    counted = Counted(3)
+    counted.count = 7
+    sent = [
+        Pair(Single(None), (Priority.HIGH, NOON)),
+        Single(frozenset({DeliveryState.HELD})),
+        counted,
+        {"key": [Pair(b"", timedelta(1))]},
+        None,
+    ]
+    assert await asyncio.gather(*(db.write(echo, value) for value in sent)) == sent
 
 
 async def test_closing_commits_what_is_pending(database_url: str) -> None:
