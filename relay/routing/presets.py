@@ -205,10 +205,19 @@ User name and password are the SMTP login and an SMTP key (SMTP & API), not an A
             host="smtp-relay.brevo.com",
         ),
         Preset(
+            "resend",
+            "Resend",
+            """\
+The user name is the word "resend", the password an API key that may send mail.
+""",
+            host="smtp.resend.com",
+            username="resend",
+        ),
+        Preset(
             "http-raw",
             "A service of your own, over HTTP",
             """\
---url is where each message is posted to; the password signs it (see docs/http-raw.md).
+--url is where each message is posted to; the password signs it (see docs/upstreams.md).
 """,
             kind=Kind.HTTP_RAW,
         ),
