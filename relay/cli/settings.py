@@ -11,6 +11,7 @@ import typer
 from relay.cli.asking import confirm
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
+from relay.cli.faults import USAGE, Failed
 from relay.cli.shown import Cell, Fields, Shown, Table, Tone
 
 if TYPE_CHECKING:
@@ -89,11 +90,14 @@ def set_one(
 def reset(
     desk: Desk,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Which; none: all.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, said aloud.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> Shown:
     """Put settings back to their defaults; shows what will be lost, and asks."""
     from relay.settings import SETTINGS, declaration, load, render
 
+    if names and everything:
+        raise Failed("Either name settings, or take --all.", USAGE)
     in_force = desk.read(load)
     wanted = [declaration(name).name for name in names or SETTINGS]
     lost = {name: SETTINGS[name].default for name in wanted if _is_changed(in_force, name)}

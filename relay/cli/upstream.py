@@ -232,6 +232,28 @@ def edit(
     )
 
 
+@app.command("reset")
+@at_the_desk
+def reset(
+    desk: Desk,
+    name: Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> Shown:
+    """Put an upstream's timeout, connections and limits back to what a new one has; shows it, and asks."""
+    from relay.cli import upstreams
+    from relay.routing.changes import EditUpstream, edit_upstream
+
+    before = upstreams.one(desk, name).upstream
+    lost = upstreams.tuning_lost(before)
+    if not lost:
+        return Shown({"reset": {}}, (f'Nothing to put back: "{name}" is as a new one.',))
+    told = ", ".join(f"{what} ({old} → {new})" for what, (old, new) in lost.items())
+    confirm(f'Upstream "{name}" back to the default: {told}.', is_sure=yes)
+    desk.write(edit_upstream, EditUpstream(desk.author, name, desk.sealer, upstreams.untuned))
+    return Shown({"reset": lost}, (f"Put back: {told}.",))
+
+
 @app.command("test")
 @at_the_desk
 def try_out(

@@ -208,3 +208,24 @@ def _last_check(health: Health) -> Cell:
         return Cell("not done", Tone.QUIET)
     tone = Tone.GOOD if health.last_check is CheckResult.SUCCESS else Tone.BAD
     return Cell(f"{health.last_check.value}, {moment(health.last_check_at)}", tone)
+
+
+def untuned(upstream: Upstream) -> Upstream:
+    """*upstream* with the timeout, connections and limits of a new one."""
+    fresh = Upstream("", "", upstream.kind)
+    return replace(upstream, timeout=fresh.timeout, concurrency=fresh.concurrency, limits=fresh.limits)
+
+
+def tuning_lost(upstream: Upstream) -> dict[str, tuple[str, str]]:
+    """What `untuned` would change, by its name: what it is, and what it would be."""
+    before, after = _tuning(upstream), _tuning(untuned(upstream))
+    return {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+
+
+def _tuning(upstream: Upstream) -> dict[str, str]:
+    limits = {f.name: str(getattr(upstream.limits, f.name)) for f in fields(upstream.limits)}
+    return {
+        "timeout": f"{upstream.timeout.total_seconds():.0f} s",
+        "concurrency": str(upstream.concurrency),
+        **{name: "none" if value == "None" else value.lower() for name, value in limits.items()},
+    }

@@ -7,7 +7,7 @@
        └─────► LEASED ─────────── settle ──────────┤
       hot hand-over                                └─► DONE    every recipient has its end
 
-    QUEUED, WAITING ◄── hold / release ──► HELD;  cancel, expire ──► DONE
+    QUEUED, WAITING ◄── hold / release ──► HELD;  cancel, fail, expire ──► DONE
 
 Law 4: a lease may run out while its holder is still at work (frozen, cut off from the database),
 and then somebody else takes the delivery.  So a message may be delivered twice, but never lost;

@@ -31,7 +31,11 @@ def test_what_would_be_lost_is_shown_before_it_is(run: Run, engine: Engine) -> N
     answer = run("settings", "reset")
     assert answer.code == 2
     assert "retry_first (5m → 30m), reveal_client (yes → no)" in answer.err
-    assert run("settings", "reset", "--yes").code == 0
+    answer = run("settings", "reset", "--all")
+    assert answer.code == 2
+    assert "retry_first (5m → 30m), reveal_client (yes → no)" in answer.err
+    assert run("settings", "reset", "--all", "retry_first").code == 2
+    assert run("settings", "reset", "--all", "--yes").code == 0
     assert "Nothing to put back" in run("settings", "reset").out
 
 

@@ -171,3 +171,15 @@ def test_the_key_file_is_made_for_its_owner_only(run: Run, nothing: Path) -> Non
 
 def test_the_choices_on_the_line_are_those_of_routing() -> None:
     assert set(get_args(get_args(get_args(upstream.Tls)[0])[0])) == {each.value for each in Tls}
+
+
+def test_an_upstreams_tuning_is_put_back_after_it_was_shown(run: Run, engine: Engine) -> None:
+    run("upstream", "add", "box", "--kind", "sandbox", "--concurrency", "3", "--timeout", "20")
+    answer = run("upstream", "reset", "box")
+    assert answer.code == 2
+    assert "timeout (20 s → 60 s), concurrency (3 → 10)" in answer.err
+    assert run("upstream", "reset", "box", "--yes", "--json").document == {
+        "reset": {"timeout": ["20 s", "60 s"], "concurrency": ["3", "10"]}
+    }
+    assert run("upstream", "show", "box", "--json").document["concurrency"] == 10
+    assert "Nothing to put back" in run("upstream", "reset", "box").out
