@@ -45,7 +45,7 @@ class Grants:
     def allow(self, address: Address) -> bool:
         """Whether the user may send as *address*."""
         domain = address.domain_key
-        if domain in self._domains or address.key in self._addresses:
+        if domain in self._domains or (self._addresses and address.key in self._addresses):
             return True
         if not self._parents:
             return False
