@@ -20,6 +20,7 @@ from relay.mail.rewriting import to_members
 from relay.routing import routes
 from relay.routing.health import CheckResult, Health, load_health
 from relay.routing.standing import load_stands
+from relay.routing.tokens import Token, find_token
 from relay.routing.upstreams import Kind, Password, Tls, Upstream, all_upstreams, find_upstream
 from relay.sealing import Sealer
 
@@ -103,6 +104,7 @@ class Seen:
     health: Health
     routes: tuple[str, ...]
     standing: Standing
+    token: Token | None = None  # what there is to log in with, where that is a token
 
 
 def everything(desk: Desk) -> list[Seen]:
@@ -125,6 +127,7 @@ def _seen(desk: Desk, found: Sequence[Upstream]) -> list[Seen]:
             health[u.id],
             tuple(route.name for route in table.routes if u.id in route.upstream_ids),
             standing(u, stands.get(u.id, ()), desk.now),
+            desk.read(find_token, u.id, desk.sealer) if u.options.oauth else None,
         )
         for u in found
     ]
@@ -163,6 +166,7 @@ def card(seen: Seen) -> Fields:
             ("certificate", _trust(upstream) if _is_secured(upstream) else None),
             ("provider", upstream.options.preset or None),
             ("login", login_words(upstream)),
+            ("token", _token(seen.token)),
             ("sender", str(upstream.sender_address or "")),
             ("archive copy", str(upstream.archive_address or "")),
             *rewrites.rows(upstream.rewrite),
@@ -191,6 +195,16 @@ def document(seen: Seen) -> dict[str, Any]:
         "routes": seen.routes,
         **{f.name: getattr(seen.health, f.name) for f in fields(Health)},
     }
+
+
+def _token(token: Token | None) -> str | Cell | None:
+    if token is None:
+        return None
+    if token.fault is not None:
+        return Cell(token.fault, Tone.BAD)
+    if token.expires_at is None:
+        return Cell("none yet", Tone.QUIET)
+    return f"good until {moment(token.expires_at)}, then replaced"
 
 
 def _is_secured(upstream: Upstream) -> bool:

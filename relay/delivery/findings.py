@@ -46,11 +46,11 @@ def certificate_facts(der: bytes, host: str) -> str:
     return (
         f"certificate for {', '.join(names[:5])}{' …' if len(names) > 5 else ''}, "
         f"by {certificate.issuer.rfc4514_string() or 'nobody in particular'}, until {until:%Y-%m-%d}; "
-        f"{'the name fits' if any(_fits(name, host) for name in names) else 'the name does not fit'}"
+        f"{'the name fits' if any(is_named(name, host) for name in names) else 'the name does not fit'}"
     )
 
 
-def _fits(name: str, host: str) -> bool:
+def is_named(name: str, host: str) -> bool:
     """Whether *name* in a certificate names *host*; a star stands for one label (RFC 9525 §6.3)."""
     try:
         return ipaddress.ip_address(name) == ipaddress.ip_address(host)

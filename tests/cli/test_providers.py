@@ -188,6 +188,7 @@ async def test_consent_by_a_code_that_is_typed_in_elsewhere(
         assert answer.code == 0, answer.err
         assert "Open https://x/link in any browser and type in: ABCD" in answer.err
         assert web.to("/token")[-1].form["device_code"] == "d1"
+        assert "good until" in (await relay("upstream", "show", "m365")).out
         tested = await relay("upstream", "test", "m365")
         assert "logged in as ann@example.com with a token (XOAUTH2)" in tested.out
         assert "r1" not in (await relay("upstream", "show", "m365", "--json")).out

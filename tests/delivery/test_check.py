@@ -1,5 +1,6 @@
 """Checking an upstream: every step is told, with the time it took and what to do about it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,13 +10,15 @@ from cryptography.fernet import Fernet
 
 from relay.delivery.check import check_upstream
 from relay.delivery.classify import Step
-from relay.delivery.findings import Report
+from relay.delivery.findings import Report, is_named
 from relay.delivery.hints import HINTS, hint_for
 from relay.mail.address import Address
+from relay.routing.options import Grant, OAuth, Options
 from relay.routing.upstreams import Kind, Password, Tls
 from relay.sealing import Sealer
 from tests.delivery.makers import LETTER, server_context, upstream_at
 from tests.kit.upstream import ALL, FakeUpstream
+from tests.kit.web import FakeWeb
 
 SEALER = Sealer([Fernet.generate_key()])
 ACCOUNT: dict[str, Any] = {"username": "ann@example.com", "password": Password(SEALER.seal("secret"), SEALER)}
@@ -141,3 +144,56 @@ def test_hints(step: Step, words: str, port: int, advice: str) -> None:
 
 def test_every_hint_is_a_sentence() -> None:
     assert all(hint.advice.endswith(".") and hint.steps for hint in HINTS)
+
+
+# Services over HTTP, and tokens ---------------------------------------------------------------------
+
+
+async def test_every_step_to_a_service_with_the_facts_of_its_certificate() -> None:
+    authority = trustme.CA()
+    async with FakeWeb(tls=server_context(authority, "localhost", "*.example.com")) as web:
+        web.on("POST /in", 204)
+        pem = authority.cert_pem.bytes().decode()
+        url = f"https://localhost:{web.port}/in"
+        upstream = upstream_at(
+            0,
+            host="",
+            kind=Kind.HTTP_RAW,
+            options=Options(url=url),
+            pinned_ca=pem,
+            timeout=timedelta(seconds=9),
+        )
+        report = await check_upstream(upstream, hostname="relay.example")
+        assert steps(report) == ["DNS good", "connect good", "TLS good", "AUTH good"]
+        tls = report.findings[2].detail
+        assert "certificate for localhost, *.example.com, by " in tls
+        assert tls.endswith("the name fits")
+        report = await check_upstream(replace(upstream, pinned_ca=None), hostname="relay.example")
+        assert steps(report)[-1] == "TLS bad"
+        assert "not trusted" in report.verdict
+
+
+async def test_a_token_that_cannot_be_had_ends_the_way_at_auth() -> None:
+    async with FakeWeb() as web, FakeUpstream([*ALL, "AUTH XOAUTH2"]) as server:
+        web.on("POST /token", 401, {"error": "invalid_client", "error_description": "Secret expired."})
+        oauth = OAuth(Grant.CLIENT_CREDENTIALS, f"{web.url}/token", "app")
+        report = await check(server, **ACCOUNT, options=Options(oauth=oauth))
+        assert steps(report)[-1] == "AUTH bad"
+        assert "invalid_client (Secret expired.)" in report.verdict
+        assert "application's id and its secret" in (report.findings[-1].hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "fits"),
+    [
+        ("smtp.example.com", "SMTP.example.com.", True),
+        ("*.example.com", "smtp.example.com", True),
+        ("*.example.com", "a.smtp.example.com", False),
+        ("*.example.com", "example.com", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("::1", "0:0:0:0:0:0:0:1", True),
+        ("example.com", "127.0.0.1", False),
+    ],
+)
+def test_whether_a_name_fits(name: str, host: str, fits: bool) -> None:
+    assert is_named(name, host) == fits

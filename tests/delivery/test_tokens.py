@@ -34,7 +34,7 @@ from relay.sealing import Sealer
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
 from tests.delivery.office import eventually
 from tests.kit.clock import NOON, HandClock
-from tests.kit.upstream import ALL, FakeUpstream
+from tests.kit.upstream import ALL, DROP, FakeUpstream
 from tests.kit.web import Asked, FakeWeb
 
 SEALER = Sealer([Fernet.generate_key()])
@@ -258,6 +258,17 @@ async def test_a_token_that_is_refused_is_replaced_once(firm: Firm, mechanism: s
         connection = await Smtp(upstream, "relay.example", firm.process()).connect()
         await connection.close()
         assert len(firm.web.asked) == 2
+
+
+async def test_an_upstream_that_hangs_up_on_a_bad_token_is_called_again_with_the_next(firm: Firm) -> None:
+    firm.web.on("POST /token", 200, numbered)
+    async with FakeUpstream([*ALL, "AUTH XOAUTH2"]) as server:
+        server.good_tokens = {"token-2"}
+        server.on("REFUSED", DROP)
+        upstream = await firm.upstream(port=server.port)
+        connection = await Smtp(upstream, "relay.example", firm.process()).connect()
+        await connection.close()
+        assert server.connections == len(firm.web.asked) == 2
 
 
 async def test_if_the_next_one_is_refused_too_it_is_said_why(firm: Firm) -> None:

@@ -4,8 +4,8 @@
         upstream.on("RCPT", "550 5.1.1 No such user", matching="bob")
         upstream.on("DOT", DROP, times=1)
 
-Moments to script: CONNECT, EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, BODY (as soon as some of
-the message came), DOT (the whole message came), RSET, QUIT.
+Moments to script: CONNECT, EHLO, HELO, STARTTLS, AUTH, REFUSED (behind a token that was), MAIL, RCPT,
+DATA, BODY (as soon as some of the message came), DOT (the whole message came), RSET, QUIT.
 """
 
 from __future__ import annotations
@@ -277,6 +277,7 @@ class _Conversation:
         self.unsent += b"334 " + reason + b"\r\n"
         await self.line()
         self.unsent += b"535 5.7.8 Username and password not accepted\r\n"
+        await self.answer("REFUSED", line, "")
 
     async def do_mail(self, line: str) -> None:
         if self.transaction is not None:

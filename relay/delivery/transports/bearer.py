@@ -20,11 +20,15 @@ class TokenRefused(aiosmtplib.SMTPAuthenticationError):
     """The upstream does not take the token; `message` has its own words, those of its challenge too."""
 
 
+class HungUp(aiosmtplib.SMTPServerDisconnected):
+    """The upstream refused the token and hung up: there is another one by now, for a new connection."""
+
+
 async def log_in_with_token(client: aiosmtplib.SMTP, upstream: Upstream, tokens: TokenSource) -> str:
     """Log in; a token that is refused is replaced once, in case it ended early or was taken back.
 
-    Raises Trouble if there is no token, SMTPException if there is no way to log in with one, and
-    TokenRefused if none is taken.
+    Raises Trouble if there is no token, SMTPException if there is no way to log in with one,
+    TokenRefused if none is taken, and HungUp if the second could not be shown any more.
     """
     offered = client.server_auth_methods
     way = next((way for way in _MECHANISMS if way in offered), None)
@@ -37,7 +41,10 @@ async def log_in_with_token(client: aiosmtplib.SMTP, upstream: Upstream, tokens:
             await _present(client, way, upstream, token)
         except TokenRefused:
             token = await tokens.get(upstream, refused=token)
-            await _present(client, way, upstream, token)
+            try:
+                await _present(client, way, upstream, token)
+            except aiosmtplib.SMTPServerDisconnected as fault:
+                raise HungUp(fault.message) from fault
     except NoToken as fault:
         raise no_token(str(fault)) from fault
     return f"logged in as {upstream.username} with a token ({way.upper()})"

@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import aiosmtplib
 
-from relay.delivery.classify import Step, cannot_open, not_understood
+from relay.delivery.classify import Step, Trouble, cannot_open, not_understood
 from relay.delivery.oauth.tokens import TokenSource
-from relay.delivery.transports.bearer import log_in_with_token
+from relay.delivery.transports.bearer import HungUp, log_in_with_token
 from relay.delivery.transports.dialogue import Dialogue
 from relay.delivery.transports.parameters import Offers
 from relay.delivery.transports.pipeline import Pipeline
@@ -35,6 +35,14 @@ class Smtp:
 
     async def connect(self) -> Pipeline:
         """Open a connection, ready for its first message.  Raises Trouble."""
+        try:
+            return await self._opened()
+        except Trouble as trouble:
+            if not isinstance(trouble.__cause__, HungUp):
+                raise
+            return await self._opened()
+
+    async def _opened(self) -> Pipeline:
         opening = self.opening()
         for step in opening.steps:
             await opening.take(step)
