@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -101,6 +102,29 @@ def test_a_change_is_heard_by_the_running_relay(run: Run, send: Run, node: Node)
     config = ("--config", str(node.config))
     run("user", "edit", "demo@relay.test", "--add-sender", "example.org", *config)
     assert send("--from", "ann@example.org").code == 0
+
+
+def test_a_stopped_relay_accepts_mail_and_sends_it_when_it_is_started_again(
+    run: Run, send: Run, node: Node
+) -> None:
+    config = ("--config", str(node.config))
+
+    def delivery_of(message: str) -> Any:
+        return run("message", "show", message, "--json", *config).document["deliveries"][0]
+
+    run("queue", "stop", "--reason", "moving house", *config)
+    for _ in range(20):  # it is heard of within a second or so; what came before that is delivered
+        message = send("--wait", "1", "--json").document["id"]
+        if delivery_of(message)["state"] == "queued":
+            break
+    assert delivery_of(message)["waiting"]["why"] == "stopped"
+    assert "moving house" in run("queue", "list", *config).out
+    run("queue", "start", *config)
+    for _ in range(20):
+        if delivery_of(message)["state"] == "done":
+            break
+        send("--json")  # to its end: that takes its time, too
+    assert delivery_of(message)["state"] == "done"
 
 
 def test_the_doctor_knocks_at_the_doors(run: Run, node: Node) -> None:
