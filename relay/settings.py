@@ -92,8 +92,7 @@ class Settings:
     handshake_timeout: Annotated[
         timedelta,
         About(
-            "How long a client may take for the TLS handshake, or a balancer for its PROXY header: "
-            "programs need milliseconds, and whoever never ends one holds a socket.",
+            "How long a TLS handshake or a PROXY header may take; who never ends one holds a socket.",
             least=timedelta(seconds=1),
         ),
     ] = timedelta(seconds=15)
@@ -114,8 +113,7 @@ class Settings:
     session_lifetime: Annotated[
         timedelta,
         About(
-            "How long a session may last in all; a message that is arriving may end. Clients that never "
-            "hang up would never see another node.",
+            "How long a session may last: clients must see another node some day. Mail arriving may end.",
             least=timedelta(minutes=1),
         ),
     ] = timedelta(hours=12)
@@ -170,27 +168,20 @@ class Settings:
         ),
     ] = 64 * 1024
     max_header_bytes: Annotated[
-        int,
-        About(
-            "The largest header of a message, in octets; never more than 256K. Each relay on the way adds to "
-            "it, and many refuse what is far smaller.",
-            least=8 * 1024,
-        ),
+        int, About("The largest header, in octets, up to 256K: it is held and read whole.", least=8 * 1024)
     ] = 256 * 1024
     max_header_fields: Annotated[
         int,
         About(
-            "The most fields of a header; never more than 2000. All of them are looked at, for each message. "
-            "What comes after the header is not: MIME parts cost nothing here, however many and however "
-            "deeply nested. Where they are looked into, on their way out, that is bounded.",
+            "The most fields of a header, up to 2000: each is looked at. MIME parts are not, so however many "
+            "and deep they are, they cost nothing here; where they are, on their way out, that is bounded.",
             least=100,
         ),
     ] = 2000
     longest_hold: Annotated[
         timedelta,
         About(
-            "How far ahead a client may schedule a message (HOLDFOR, HOLDUNTIL); 0s: not at all. A user may "
-            "have a lower limit.",
+            "How far ahead a client may schedule a message (HOLDFOR, HOLDUNTIL); 0s: not at all.",
             least=timedelta(0),
         ),
     ] = timedelta(days=30)
