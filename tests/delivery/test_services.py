@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from typing import Any
@@ -357,6 +358,21 @@ async def test_an_answer_that_does_not_come_leaves_it_open_whether_it_was_taken(
     assert answers.perhaps_delivered
     assert not answers.is_untried
     assert not answers.replies[1].is_permanent
+
+
+async def test_an_answer_without_end_is_read_to_its_beginning_only(web: FakeWeb) -> None:
+    web.on("POST", 400, b"no " * 1_000_000)
+    answers = await send(service(Kind.HTTP_RAW, web))
+    assert answers.replies[1].is_permanent
+    assert len(answers.replies[1].text) <= 2000
+
+
+async def test_a_key_that_cannot_be_opened_is_our_trouble(web: FakeWeb) -> None:
+    lost = Password(Sealer([Fernet.generate_key()]).seal("key"), SEALER)
+    answers = await send(replace(service(Kind.HTTP_RAW, web), password=lost))
+    assert answers.trouble is not None
+    assert (answers.trouble.scope, answers.trouble.step) == (Scope.UPSTREAM, Step.AUTH)
+    assert web.asked == []
 
 
 @given(st.integers(100, 999).filter(lambda status: not 200 <= status < 300), st.text(max_size=50))

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     import httpx2
 
 ANSWER_SECONDS = 300.0  # who gives up sooner may send twice
-_IDLE_SECONDS = (
-    5.0  # servers close idle connections, and a request that meets that cannot be told from a lost one
-)
+_LONGEST_SECONDS = 2 * ANSWER_SECONDS  # for the whole of it, however slowly it drips
+_MOST_ANSWERED = 256 * 1024  # octets of an answer that anybody looks at
+# Servers close idle connections, and a request that meets that cannot be told from one that was lost.
+_IDLE_SECONDS = 5.0
 _THE_REST = Reply(452, "5.3", "The service takes only so many recipients at once")
 
 
@@ -78,7 +79,7 @@ async def token_for(upstream: Upstream, tokens: TokenSource, *, refused: str | N
         return None
     try:
         return await tokens.get(upstream, refused=refused)
-    except NoToken as fault:
+    except (NoToken, CannotUnseal) as fault:
         raise no_token(str(fault)) from fault
 
 
@@ -145,7 +146,10 @@ class HttpConnection:
     async def probe(self) -> str:
         """Ask for something that changes nothing, to see whether we are known.  Raises Trouble."""
         token = await token_for(self._upstream, self._tokens)
-        request = self._service.probe(self._upstream, self._now(), token)
+        try:
+            request = self._service.probe(self._upstream, self._now(), token)
+        except CannotUnseal as fault:
+            raise cannot_open(Step.AUTH, fault) from fault
         if request is None:
             return "a token was given" if token else "there is nothing to ask without sending"
         response = await self._ask(request, Step.AUTH)
@@ -189,18 +193,30 @@ class HttpConnection:
         """One request and its answer.  Raises Trouble if there is none."""
         import httpx2  # noqa: PLC0415  see `Http.connect`
 
+        asked = self._client.stream(
+            request.method, request.url, content=request.content, headers=dict(request.headers)
+        )
         try:
-            answer = await self._client.request(
-                request.method, request.url, content=request.content, headers=dict(request.headers)
-            )
-        except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
+            async with asyncio.timeout(_LONGEST_SECONDS), asked as answer:
+                body = await _beginning_of(answer)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as fault:
             raise broken(fault, step) from fault
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, answer.content)
+        return Response(answer.status_code, headers, body)
 
     def _verdict(self, response: Response) -> Reply | Trouble:
         status, words = self._service.meant(response), self._service.words(response)
         return said(status, f"HTTP {response.status}: {words}", response.asked_to_wait(self._now()))
+
+
+async def _beginning_of(answer: httpx2.Response) -> bytes:
+    """The body, as far as anybody wants to know it: a service must not fill our memory."""
+    body = bytearray()
+    async for piece in answer.aiter_bytes():
+        body += piece
+        if len(body) > _MOST_ANSWERED:
+            break
+    return bytes(body[:_MOST_ANSWERED])
 
 
 def _as_trouble(verdict: Reply | Trouble, step: Step) -> Trouble:
