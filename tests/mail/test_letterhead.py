@@ -9,7 +9,7 @@ from email.message import EmailMessage, Message
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.mail.letterhead import LeftAlone, Texts, with_texts
@@ -326,3 +326,23 @@ def test_nothing_breaks_it(content: bytes, texts: Texts) -> None:
     except LeftAlone:
         return
     assert len(after) >= len(content)
+
+
+WORDS_OF_MIME = (
+    b"Content-Type: |multipart/mixed|multipart/alternative|text/html|text/plain|; boundary=b|; charset=|utf-8|"
+    b"us-ascii|utf-16|gbk|unicode_escape|rot13|zlib|; format=flowed|Content-Transfer-Encoding: |base64|"
+    b"quoted-printable|7bit|8bit|\r\n|\r\n|\r\n\r\n|\r\n--b\r\n|\r\n--b--|--b|=|=C3|\xc3\xbc|\xff|<body|>|</body>|"
+    b'</html|QUJD| |\t|\\|"|;|From: a@b.example'
+).split(b"|")
+PIECES = st.lists(st.sampled_from(WORDS_OF_MIME), max_size=25).map(b"".join)
+
+
+@settings(max_examples=300)
+@given(PIECES, TEXTS)
+def test_nothing_that_looks_like_mime_breaks_it(content: bytes, texts: Texts) -> None:
+    try:
+        after = with_texts(content, texts)
+    except LeftAlone:
+        return
+    shown = texts.header or texts.footer
+    assert after != content or not shown.strip()
