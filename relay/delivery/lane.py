@@ -219,11 +219,13 @@ class Lane:
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes deliveries, as far as is known; one that is to be probed does."""
+        """Whether it takes deliveries, as far as is known; one that is to be probed takes the probe."""
         if self.standing.is_up and self._purse is None:
             return True
         now = self._clerk.clock.now()
-        return not self.standing.is_down(now) and not (self._purse and self._purse.is_shut(now))
+        if not self.standing.is_up and (self.standing.is_down(now) or self._busy or self._waiting):
+            return False
+        return not (self._purse and self._purse.is_shut(now))
 
     @property
     def is_waited_for(self) -> bool:

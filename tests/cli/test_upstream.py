@@ -48,6 +48,7 @@ def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
         "timeout": 20.0,
         "concurrency": 3,
         "limits": {},
+        "options": {"domain": "", "oauth": None, "preset": "", "region": "", "url": ""},
         "standing": {"state": "works", "until": None, "sentence": None, "processes": []},
         "is_enabled": True,
         "routes": ["default"],

@@ -1,5 +1,6 @@
 """The story of an upstream that fails and comes back, as the log tells it and the table shows it."""
 
+import asyncio
 import json
 from datetime import timedelta
 from io import StringIO
@@ -16,7 +17,7 @@ from relay.routing.standing import State, load_stands, why_shut
 from tests.delivery.makers import upstream_at
 from tests.delivery.office import Office, eventually
 from tests.delivery.test_limits import known
-from tests.kit.upstream import FakeUpstream
+from tests.kit.upstream import FakeUpstream, once_open
 
 TOLD = ("upstream_down", "passed_on", "upstream_probed", "upstream_up", "attempt_finished")
 
@@ -96,3 +97,24 @@ async def test_an_upstream_fails_others_step_in_it_is_probed_and_takes_mail_agai
             ]
             await eventually(takes_mail)
     assert [len(second.taken), len(first.taken)] == [2, 2]
+
+
+async def test_while_a_probe_is_under_way_all_other_mail_goes_elsewhere(db: Database) -> None:
+    gate = asyncio.Event()
+    async with FakeUpstream() as first, FakeUpstream() as second:
+        first.on("CONNECT", "554 No", times=1)
+        one = upstream_at(first.port, name="first", timeout=timedelta(seconds=60))
+        async with Office(db, one, upstream_at(second.port, id="U2", name="second")).open() as office:
+            await office.until_state(await office.submit("bob"), "done")
+            first.on("CONNECT", once_open(gate))
+            await office.turn(timedelta(seconds=20))
+            probe = await office.submit("cid")
+            await eventually(lambda: first.open == 1)
+            for name in ("dan", "eve"):
+                message = await office.submit(name)
+                await office.until_state(message, "done")
+                assert [a.upstream for a in await office.attempts(message)] == ["second"]
+            assert await office.state(probe) == "leased"
+            gate.set()
+            await office.until_state(probe, "done")
+            assert [a.upstream for a in await office.attempts(probe)] == ["first"]
