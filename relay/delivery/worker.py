@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import Random
@@ -27,7 +27,7 @@ from relay.delivery.roads import Roads
 from relay.delivery.rules import Rules
 from relay.delivery.stationery import PLAIN, Stationery
 from relay.mail.priority import Priority
-from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, renew, take_back
+from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, due_but_of, renew, take_back
 from relay.queue.demand import routes_in_demand
 from relay.queue.handover import HandOver
 from relay.queue.items import Claimed
@@ -186,8 +186,7 @@ class Worker:
                 trading.add(lane)
         taken = Counter[str]()
         if wanted:
-            order = ClaimOrder(self._owner, now, LEASE, wanted, but_of=tuple(self._stops.value.users))
-            for claimed in await self._db.write(claim_due, order):
+            for claimed in await self._claimed(now, wanted):
                 self._admit(self._hands.take(claimed))
                 taken[claimed.route_id] += 1
         self._backlog = {r for r in demanded if taken[r] >= wanted.get(r, 0)}
@@ -196,6 +195,15 @@ class Worker:
             if lane in trading:
                 taken_for_it = min(sum(taken[r] for r in route_ids), max(-lane.room, 0))
                 lane.shed(taken_for_it, "It waits for more urgent mail")
+
+    async def _claimed(self, now: datetime, wanted: Mapping[str, int]) -> list[Claimed]:
+        """What is due of *wanted*, leased to us, but nothing of users who are stopped."""
+        among = None
+        if users := tuple(self._stops.value.users):
+            among = tuple(await self._db.read(due_but_of, wanted, users))
+            if not among:
+                return []
+        return await self._db.write(claim_due, ClaimOrder(self._owner, now, LEASE, wanted, among))
 
     async def _renew(self, now: datetime) -> None:
         if expiring := self._hands.expiring(now):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, messages
@@ -27,13 +27,13 @@ _AT_MOST = 1000  # leases taken back at once, so that the writer is never busy w
 
 @dataclass(frozen=True, slots=True)
 class ClaimOrder:
-    """What *owner* has room for: by route, how many deliveries, but none of the users `but_of`."""
+    """What *owner* has room for: by route, how many deliveries; only of those `among`, if that is set."""
 
     owner: str
     now: datetime
     lease: timedelta
     wanted: Mapping[str, int]
-    but_of: Collection[str] = ()
+    among: Collection[DeliveryKey] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,29 @@ _DUE = (
     # locked; SQLite has one writer and ignores the clause.
     .with_for_update(skip_locked=True)
 )
-_DUE_BUT_OF = _DUE.where(
-    ~select(messages.c.id)
+_DUE_BUT_OF = (
+    select(deliveries.c.message_id, deliveries.c.part)
     .where(
-        messages.c.id == deliveries.c.message_id,
-        messages.c.user_id.in_(bindparam("but_of", expanding=True)),
+        IS_QUEUED,
+        deliveries.c.route_id == bindparam("route_id"),
+        ~select(messages.c.id)
+        .where(
+            messages.c.id == deliveries.c.message_id,
+            messages.c.user_id.in_(bindparam("users", expanding=True)),
+        )
+        .exists(),
     )
-    .exists()
-).with_for_update(of=deliveries, skip_locked=True)
+    .order_by(deliveries.c.rank_at)
+    .limit(bindparam("limit"))
+)
+_DUE_AMONG = (
+    select(*LEASABLE)
+    .where(
+        IS_QUEUED,
+        tuple_(deliveries.c.message_id, deliveries.c.part).in_(bindparam("keys", expanding=True)),
+    )
+    .with_for_update(skip_locked=True)
+)
 _HELD_BY = select(deliveries.c.message_id, deliveries.c.part).where(
     IS_LEASED, deliveries.c.leased_by == bindparam("owner")
 )
@@ -107,18 +122,33 @@ _TAKEN_BACK = Batch(
 )
 
 
+def due_but_of(tx: Connection, wanted: Mapping[str, int], users: Collection[str]) -> list[DeliveryKey]:
+    """Return what is due of *wanted*, by route, but of none of *users*: a mere read, for `ClaimOrder.among`.
+
+    Passing over much mail takes its time, and nobody who writes is to wait for that.
+    """
+    return [
+        DeliveryKey(*row)
+        for route_id, limit in wanted.items()
+        for row in tx.execute(_DUE_BUT_OF, {"route_id": route_id, "limit": limit, "users": list(users)})
+    ]
+
+
 def claim_due(tx: Connection, orders: Sequence[ClaimOrder]) -> list[list[Claimed]]:
     """Lease due deliveries, most urgent first, up to what each order has room for on each route."""
     return [_claim(tx, order) for order in orders]
 
 
 def _claim(tx: Connection, order: ClaimOrder) -> list[Claimed]:
-    statement, stopped = (_DUE_BUT_OF, {"but_of": list(order.but_of)}) if order.but_of else (_DUE, {})
-    due = [
-        row
-        for route_id, limit in order.wanted.items()
-        for row in tx.execute(statement, {"route_id": route_id, "limit": limit, **stopped})
-    ]
+    if order.among is not None:
+        found = tx.execute(_DUE_AMONG, {"keys": [tuple(key) for key in order.among]})
+        due = [row for row in found if row.route_id in order.wanted]
+    else:
+        due = [
+            row
+            for route_id, limit in order.wanted.items()
+            for row in tx.execute(_DUE, {"route_id": route_id, "limit": limit})
+        ]
     return lease_rows(tx, due, Lease(order.owner, order.now + order.lease))
 
 

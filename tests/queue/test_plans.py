@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from relay.queue.browse import accepted_since, counts, queue_page
-from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
+from relay.queue.claim import ClaimOrder, TakeBack, claim_due, due_but_of, take_back
 from relay.queue.demand import routes_in_demand
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
 from relay.queue.late import find_late
@@ -80,7 +80,7 @@ def test_claiming_reads_only_what_is_queued_for_the_route(plans: Plans) -> None:
 
 
 def test_claiming_past_stopped_users_reads_the_same_index(plans: Plans) -> None:
-    claim_due(plans.tx, [ClaimOrder("node/1", NOON, LEASE, {"default": 10}, but_of=("bob",))])
+    due_but_of(plans.tx, {"default": 10}, ["bob"])
     (plan,) = plans.seen
     assert "ix_deliveries_ready" in plan
     assert "Sort" not in plan

@@ -11,7 +11,7 @@ from relay.db.engine import read_with
 from relay.db.revision import read_all
 from relay.db.tables import audit, stops, upstreams, users
 from relay.ids import id_source
-from relay.queue.claim import ClaimOrder, claim_due
+from relay.queue.claim import ClaimOrder, claim_due, due_but_of
 from relay.queue.stops import EVERYTHING, Reach, StartMail, StopMail, Stops, load_stops, start_mail, stop_mail
 from tests.kit.clock import NOON
 from tests.kit.makers import make_acceptance, make_session
@@ -89,8 +89,10 @@ def test_a_claim_passes_over_stopped_users_whatever_their_place(engine: Engine) 
     urgent = make_acceptance(at=NOON - timedelta(hours=1), session=make_session(user_id="bob"))
     mine, nobodys = make_acceptance(), make_acceptance(session=None)
     keep(engine, urgent, mine, nobodys)
-    order = ClaimOrder(OWNER, NOON, LEASE, {"default": 10}, but_of=("bob", "eve"))
-    (claimed,) = run(engine, claim_due, order)
+    wanted = {"default": 10}
+    among = read_with(engine, due_but_of, wanted, ("bob", "eve"))
+    (claimed,) = run(engine, claim_due, ClaimOrder(OWNER, NOON, LEASE, wanted, among))
     assert {one.key.message_id for one in claimed} == {mine.id, nobodys.id}
-    (claimed,) = run(engine, claim_due, ClaimOrder(OWNER, NOON, LEASE, {"default": 10}))
+    assert run(engine, claim_due, ClaimOrder(OWNER, NOON, LEASE, wanted, among)) == [[]]
+    (claimed,) = run(engine, claim_due, ClaimOrder(OWNER, NOON, LEASE, wanted))
     assert [one.key.message_id for one in claimed] == [urgent.id]
