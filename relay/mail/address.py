@@ -24,6 +24,8 @@ _LABEL = rf"{_LETTER}++(?:-++{_LETTER}++)*+"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+")
 _LITERAL = re.compile(r"\[(?:IPv6:([0-9A-Fa-f:.]++)|([0-9.]++))\]", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
+_TO_ESCAPE = re.compile(r'(["\\])')
+_WITH_BACKSLASH = r"\\\1"
 _SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*+(?:,@{_LABEL}(?:\.{_LABEL})*+)*+:")
 
 
@@ -142,11 +144,13 @@ def fold_domain(domain: str) -> str:
 def fold_local(local: str) -> str:
     """Write a local part in the form it is compared by: unquoted where quotes add nothing.
 
+    Where they are needed, only a quote and a backslash are written with a backslash (RFC 5321 §4.1.2).
     Lower case rather than full case folding, which would let "strasse" pass for "straße".
     """
     if local.startswith('"'):
         bare = _ESCAPED.sub(r"\1", local[1:-1])
-        local = bare if _LOCAL.fullmatch(bare) and not bare.startswith('"') else local
+        is_plain = _LOCAL.fullmatch(bare) and not bare.startswith('"')
+        local = bare if is_plain else f'"{_TO_ESCAPE.sub(_WITH_BACKSLASH, bare)}"'
     if local.isascii():
         return local.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())

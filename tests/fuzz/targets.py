@@ -288,6 +288,7 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"a@b, c@d",
         b"g: a@b;",
         b'"."@XX',
+        b'"\\f F@"@X',
     ),
     "proxy": (
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\nEHLO",

@@ -163,6 +163,7 @@ def test_the_null_path_is_the_null_address() -> None:
         ("ann@example.com", "ANN@EXAMPLE.COM"),
         ("ann@example.com", '"ann"@example.com'),
         ("a.b@example.com", r'"a\.b"@example.com'),
+        ('"a b"@example.com', r'"\a\ b"@example.com'),
         ("ann@münchen.example", "ann@xn--mnchen-3ya.example"),
         ("ann@münchen.example", "ann@XN--MNCHEN-3YA.example"),
         ("ann@münchen.example", "ann@MÜNCHEN.Example"),
@@ -190,6 +191,7 @@ def test_the_same_address(one: str, other: str) -> None:
         ("ann@example.com", "\u0430nn@example.com"),
         ('"a b"@example.com', '"ab"@example.com'),
         ('"a@b"@example.com', "a@b"),
+        (r'"a\\b c"@example.com', '"ab c"@example.com'),
         ("i@example.com", "\u0131@example.com"),
     ],
 )
