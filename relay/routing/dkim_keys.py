@@ -243,7 +243,6 @@ def _make(tx: Connection, item: NewKeys) -> list[Key]:
             raise KeyTaken(f'There is a key "{selector}" for {domain} already.')
         taken.add(selector)
         public, pem = _new_pair(algorithm)
-        state = State.ACTIVE if item.is_active else State.NEW
         key = Key(domain, selector, algorithm, State.NEW, public, item.sealer.seal(pem), item.by.at)
         tx.execute(
             insert(dkim_keys).values(
@@ -252,8 +251,8 @@ def _make(tx: Connection, item: NewKeys) -> list[Key]:
             )
         )  # fmt: skip
         record(tx, item.by, "dkim.add", key.record_name, detail={"algorithm": algorithm.value})
-        if state is State.ACTIVE:
-            _turn(tx, item.by, key, state)
+        if item.is_active:
+            _turn(tx, item.by, key, State.ACTIVE)
         made.append(selector)
     bump(tx, Subject.KEYS)
     return [key for key in keys_of(tx, domain) if key.selector in made]
