@@ -6,6 +6,8 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from relay.db.tables import contents
 
+_LARGE = 1024 * 1024  # octets
+
 _READ = select(contents.c.content).where(contents.c.message_id == bindparam("message_id"))
 _READ_SEVERAL = select(contents.c.message_id, contents.c.content).where(
     contents.c.message_id.in_(bindparam("message_ids", expanding=True))
@@ -16,6 +18,9 @@ _DROP = delete(contents).where(contents.c.message_id.in_(bindparam("message_ids"
 def read_content(tx: Connection, message_id: str) -> bytes | None:
     """Return a message as it goes over the wire, not dot-stuffed; None once it is gone."""
     content: bytes | None = tx.execute(_READ, {"message_id": message_id}).scalar()
+    if tx.dialect.name == "sqlite" and content is not None and len(content) > _LARGE:
+        # Or its pages fill the connection's cache, where nobody asks for them again.
+        tx.exec_driver_sql("PRAGMA shrink_memory")
     return content
 
 
