@@ -244,6 +244,8 @@ def _shown(name: list[str], comments: list[str], address: Address) -> str:
     for pieces in (*([comment] for comment in reversed(comments)), name):
         try:
             plain = "".join(map(decoded, pieces))
+            if len(pieces) > 1 and decoded("".join(pieces)) != plain:
+                raise BadMailbox("its name becomes another where quotes begin and end within an encoded word")
         except BadEncodedWord as fault:
             raise BadMailbox(str(fault)) from None
         if _UNFIT.search(plain):

@@ -289,6 +289,7 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"g: a@b;",
         b'"."@XX',
         b'"\\f F@"@X',
+        b'=?ut"f-8?q?+=C3=B6?=""@X"<j@x.y>',
     ),
     "proxy": (
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\nEHLO",
