@@ -11,7 +11,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def date_text(moment: datetime) -> str:
     """Write *moment* as "Fri, 21 Nov 2025 21:35:00 +0000", in English whatever the locale."""
-    return _of_second(int(moment.timestamp()))
+    return _of_second(int(moment.replace(microsecond=0).timestamp()))  # a float, but whole seconds are exact
 
 
 @lru_cache(maxsize=16)
