@@ -45,6 +45,7 @@ SECURE = ("--starttls", *CREDENTIALS)
 
 SCENARIOS = {
     "s1": Scenario(3000, 200, ("--from", "plain@open.test", "--per-conn", "1")),
+    "s1a": Scenario(3000, 200, (*CREDENTIALS, "--per-conn", "1")),
     "s2": Scenario(3000, 200, (*SECURE, "--per-conn", "1")),
     "s2r": Scenario(3000, 200, (*SECURE, "--per-conn", "1", "--resume")),
     "s3": Scenario(6000, 200, (*SECURE, "--per-conn", "100")),
