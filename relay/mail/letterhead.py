@@ -173,11 +173,11 @@ class _Letter:
         """The texts as octets.  Raises UnicodeEncodeError if *codec* has not all of their letters."""
         if self.is_html:
             above, below = self.texts.html_above, self.texts.html_below
-            return _Addition(*(_lines(t).encode(codec, "xmlcharrefreplace") for t in (above, below)))
+            return _Addition(*(_in_html(_lines(text), codec) for text in (above, below)))
         above, below = self.texts.header, self.texts.footer
         if (flow := self.entity.parameter(b"format")) and flow.value.lower() == b"flowed":
             above, below = _fixed(above), _fixed(below)
-        return _Addition(*(_lines(text).encode(codec) for text in (above, below)))
+        return _Addition(*(_exactly(_lines(text), codec) for text in (above, below)))
 
     # Where, and in which encoding ----------------------------------------------------------------
 
@@ -331,6 +331,22 @@ def _line_ended(text: bytes, line_end: bytes, *, is_quoted: bool) -> bytes:
 def _lines(text: str) -> str:
     """*text* with every line ended by CRLF; nothing for nothing."""
     return "".join(f"{line}\r\n" for line in text.splitlines())
+
+
+def _exactly(text: str, codec: str) -> bytes:
+    """*text* in its charset; UnicodeEncodeError also where it would come back as another (¥ in Shift JIS)."""
+    octets = text.encode(codec)
+    if octets.decode(codec) != text:
+        raise UnicodeEncodeError(codec, text, 0, len(text), "it would be read as another text")
+    return octets
+
+
+def _in_html(text: str, codec: str) -> bytes:
+    """The same for HTML, which has a way to write what the charset lacks."""
+    try:
+        return _exactly(text, codec)
+    except UnicodeEncodeError:
+        return text.encode("ascii", "xmlcharrefreplace")
 
 
 def _fixed(text: str) -> str:

@@ -9,7 +9,7 @@ from email.message import EmailMessage, Message
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.mail.letterhead import LeftAlone, Texts, with_texts
@@ -279,6 +279,12 @@ def entities(draw: Any) -> tuple[bytes, bytes]:
     return head.encode() + body, octets
 
 
+@example(
+    made=(b"Content-Type: text/plain; charset=shift_jis\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", b""),
+    texts=Texts("", "\u00a5", "", ""),  # which Shift JIS has in place of the backslash
+    attached=b"",
+    is_wrapped=False,
+)
 @given(entities(), TEXTS, st.binary(max_size=100), st.booleans())
 def test_octets_outside_of_what_is_inserted_stay_the_same(
     made: tuple[bytes, bytes], texts: Texts, attached: bytes, is_wrapped: bool
