@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -72,7 +73,7 @@ class Response:
         return max(pause, timedelta(0))
 
 
-class Service:
+class Service(ABC):
     """What a provider's interface wants and says; each provider changes what is different with it."""
 
     most_recipients = 100
@@ -82,9 +83,9 @@ class Service:
         """Say why the service cannot carry this message without loss; None: it can."""
         return None
 
+    @abstractmethod
     def request(self, parcel: Parcel) -> Request:
         """Write the request that sends *parcel*.  Raises CannotUnseal."""
-        raise NotImplementedError
 
     def probe(self, upstream: Upstream, now: datetime, token: str | None) -> Request | None:  # noqa: ARG002
         """Write a request that changes nothing and shows whether we are known; None: there is none."""
