@@ -17,10 +17,12 @@ MOST_PARTS = 500  # of one multipart
 # What vouches for the whole body: whoever changes a letter of it breaks them.
 SIGNATURES = frozenset({b"dkim-signature", b"domainkey-signature", b"arc-message-signature"})
 
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r\n[ \t])*+)\r\n")
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r\n[ \t][^\r\n]*+)*))\r\n")
 _TYPE = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
 _PARAMETER = re.compile(
-    rb';\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*+"|[^\s;"()<>@,\\/\[\]?=]++)', re.DOTALL
+    rb";\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*="
+    rb'\s*("[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s;"()<>@,\\/\[\]?=]++)',
+    re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _OF_MIME = frozenset({b"content-type", b"content-transfer-encoding"})

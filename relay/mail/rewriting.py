@@ -22,7 +22,7 @@ MOST_NAME_LETTERS = 200
 _NO_TEXTS = Texts()
 _SIGNED = frozenset({"dkim-signature", "domainkey-signature", "arc-message-signature"})
 _OTHER_SENDERS = ("sender", "resent-from", "resent-sender")
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*")
 _WORD_OCTETS = 42  # of UTF-8: 56 characters of base64, an encoded word of 68 (RFC 2047 §2: at most 75)
 
 
