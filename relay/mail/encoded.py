@@ -44,11 +44,13 @@ def in_charset(octets: bytes, charset: str) -> str:
     if charset.lower().replace("-", "_") in NO_CHARSETS:
         raise BadCharset(f"its charset {charset!r} is not known")
     try:
-        return octets.decode(charset)
+        text = octets.decode(charset)
+        text.encode()  # halves of letters, as UTF-7 can say them, are no text
     except UnicodeError:
         raise BadCharset("it is not in the charset that it says") from None
     except (LookupError, ValueError):
         raise BadCharset(f"its charset {charset!r} is not known") from None
+    return text
 
 
 def encoded_words(text: str) -> list[str]:

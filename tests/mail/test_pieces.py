@@ -168,6 +168,7 @@ def test_names_of_files(disposition: str, name: str) -> None:
         (mixed(TEXT, CUP), "a picture is to be shown that its HTML does not name"),
         (mixed(HTML, CUP.replace("Content-ID: <cup@x>\n", ""), kind="related"), "its HTML does not name"),
         (whole("Content-Type: text/plain; charset=no-such\n"), "its charset 'no-such' is not known"),
+        (whole("Content-Type: text/plain; charset=utf-7\n", "+2AA-\n"), "it is not in the charset"),
         (HEAD + b"\r\nf\xfcnf\r\n", "it is not in the charset that it says"),
         (whole("Content-Transfer-Encoding: x-uuencode\n"), "its encoding is not known"),
         (whole("Content-Type: text/plain; format=flowed\n", "soft \nbreak\n"), "format=flowed"),

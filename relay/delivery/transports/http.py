@@ -168,7 +168,7 @@ class HttpConnection:
             token = await token_for(self._upstream, self._tokens, refused=token)
             response = await self._ask_with(parcel, token)
         if 200 <= self._service.meant(response) < 300:
-            self.offers = self._service.offers(response)
+            self.offers = self._service.offers(response)  # what it sees to itself it says only now
             return dict(self._service.each(parcel, response))
         verdict = self._verdict(response)
         if isinstance(verdict, Trouble):
