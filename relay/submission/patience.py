@@ -62,11 +62,10 @@ class Tally:
         self._commands = self._fruitless = self._errors = self._messages = 0
 
     def hear(self, name: bytes) -> Reply | None:
-        """Count a command; a reply if it is one more than is answered."""
+        """Count the command *name* (upper case); a reply if it is one more than is answered."""
         self._commands += 1
         if self._commands > self.patience.commands:
             return replies.ENOUGH_COMMANDS
-        name = name.upper()
         if name in _FRUITLESS:
             self._fruitless += 1
             if self._fruitless > self.patience.fruitless:

@@ -261,7 +261,7 @@ class Server(SMTP):
         if framer.is_content:
             self.deadline = self.tally.next_octet_by(self.loop.time(), framer.size)
             self.room.keep_up()
-        if framer.buffered > MAX_BUFFERED_OCTETS and self._task is not None:
+        if self._task is not None and framer.buffered > MAX_BUFFERED_OCTETS:
             self.wire.pause()
         self._flush()
 
@@ -270,7 +270,9 @@ class Server(SMTP):
         self.deadline = self.tally.next_command_by(self.loop.time(), is_logged_in=is_logged_in)
 
     def _answer(self, frame: Frame) -> None:
-        match frame:
+        match frame:  # what comes most often first
+            case Line():
+                self._line(frame.octets)
             case Content():
                 self._run(take_content(self, frame))
             case Chunk():
@@ -278,13 +280,16 @@ class Server(SMTP):
             case LineTooLong():
                 self.exchange = None
                 self._conclude(replies.LINE_TOO_LONG)
-            case Line() if self.exchange is not None:
-                self._run(self.exchange.respond(self, frame.octets))
-            case Line():
-                self._command(frame.octets)
+
+    def _line(self, line: bytes) -> None:
+        if self.exchange is not None:
+            self._run(self.exchange.respond(self, line))
+        else:
+            self._command(line)
 
     def _command(self, line: bytes) -> None:
         name, _, rest = line.partition(b" ")
+        name = name.upper()
         if (enough := self.tally.hear(name)) is not None:
             self._conclude(enough)
             return

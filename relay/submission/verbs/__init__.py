@@ -60,8 +60,7 @@ _OF_THE_WEB = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT
 
 
 def answer(server: Server, name: bytes, argument: str) -> Answer:
-    """Answer the command *name*, or say what stands in its way."""
-    name = name.upper()
+    """Answer the command *name* (upper case), or say what stands in its way."""
     verb = VERBS.get(name)
     if verb is None:
         return replies.NOT_MAIL if name in _OF_THE_WEB else replies.UNKNOWN_COMMAND
