@@ -20,8 +20,9 @@ Row = Mapping[str, Any]
 Statement = Insert | Update | Delete
 _Converter = Callable[[Any], Any]
 
-_AT_ONCE = 64
-"""Rows in one statement at most, and a power of two; SQLite takes 32,766 parameters in one."""
+_SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+"""How many rows a statement may have, so that any number is put together from few statements, and from
+few different ones; SQLite takes 32,766 parameters in one."""
 
 
 class Batch:
@@ -63,13 +64,12 @@ class Batch:
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut *rows* into powers of two, the largest first: few statements, and few different ones."""
-    start, size = 0, _AT_ONCE
-    while left := len(rows) - start:
-        while size > left:
-            size //= 2
-        yield rows[start : start + size]
-        start += size
+    """Cut *rows* into pieces of known sizes, the largest first."""
+    start = 0
+    for size in _SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
 
 
 class _Prepared:

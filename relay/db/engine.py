@@ -20,7 +20,7 @@ READERS = 4
 """How many of a process read at once, each on a connection of its own."""
 
 _SQLITE_BUSY_MS = 10_000
-_SQLITE_STATEMENTS = 1024  # kept prepared: the same statement for 1, 2, 4 … rows is several
+_SQLITE_STATEMENTS = 1024  # kept prepared: the same statement for 1, 2, 3, 4, 6 … rows is several
 
 # A database whose machine vanished without a word is given up after some seconds, not after hours.
 _POSTGRESQL_PATIENCE = {
