@@ -14,7 +14,8 @@ import select
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client import Counter, Histogram, values
 
@@ -104,6 +105,14 @@ _ATTEMPTS = Counter("relay_delivery_attempts_total", "Recipients tried.", ["upst
 _ATTEMPT_SECONDS = Histogram("relay_delivery_seconds", "Length of attempts.", ["upstream"])
 _FAULTS = Counter("relay_faults_total", "Faults of our own.", ["where"])
 
+_Metric = TypeVar("_Metric", Counter, Histogram)
+
+
+@lru_cache(maxsize=1024)
+def _of(metric: _Metric, *labels: str) -> _Metric:
+    """Return the metric of just these labels; the library takes longer to find it than to count."""
+    return metric.labels(*labels)
+
 
 def configure(*, style: str, level: str, node: str, process: str = "main") -> None:
     """Say how this process tells what happens: *style* is `json`, `console`, or `auto` by the terminal.
@@ -154,7 +163,7 @@ def certificate_renewed(*, process: str) -> None:
 
 def child_died(*, process: str, pid: int, status: str, again_in: float) -> None:
     """A child of the supervisor ended without being asked to; it is started again."""
-    _FAULTS.labels("child").inc()
+    _of(_FAULTS, "child").inc()
     _writer.write(
         "error", "child_died", {"process": process, "pid": pid, "status": status, "again_in": again_in}
     )
@@ -162,7 +171,7 @@ def child_died(*, process: str, pid: int, status: str, again_in: float) -> None:
 
 def fault(where: str, error: BaseException) -> None:
     """Something of ours broke; *where* is one of few words, for it labels a metric."""
-    _FAULTS.labels(where).inc()
+    _of(_FAULTS, where).inc()
     told = "".join(traceback.format_exception(error))
     _writer.write("error", "fault", {"where": where, "error": repr(error), "traceback": told})
 
@@ -172,13 +181,13 @@ def fault(where: str, error: BaseException) -> None:
 
 def session_opened(*, session: str, listener: str, peer: str) -> None:
     """A client connected."""
-    _SESSIONS.labels(listener).inc()
+    _of(_SESSIONS, listener).inc()
     _writer.write("debug", "session_opened", {"session": session, "listener": listener, "peer": peer})
 
 
 def balancer_refused(*, listener: str, peer: str, why: str) -> None:
     """A connection to a port behind a balancer did not say properly for whom it is."""
-    _REFUSED.labels("proxy").inc()
+    _of(_REFUSED, "proxy").inc()
     _writer.write("warning", "balancer_refused", {"listener": listener, "peer": peer, "why": why})
 
 
@@ -189,13 +198,13 @@ def session_closed(*, session: str, reason: str) -> None:
 
 def authenticated(*, session: str, user: str, mechanism: str) -> None:
     """A client proved who it is."""
-    _AUTH.labels(mechanism, "success").inc()
+    _of(_AUTH, mechanism, "success").inc()
     _writer.write("debug", "authenticated", {"session": session, "user": user, "mechanism": mechanism})
 
 
 def authentication_failed(*, session: str, user: str, mechanism: str, peer: str, why: str) -> None:
     """A client did not prove who it is; *why* is for the operator and never for the client."""
-    _AUTH.labels(mechanism, "failure").inc()
+    _of(_AUTH, mechanism, "failure").inc()
     _writer.write(
         "warning",
         "authentication_failed",
@@ -205,7 +214,7 @@ def authentication_failed(*, session: str, user: str, mechanism: str, peer: str,
 
 def login_barred(*, session: str, user: str, peer: str, by: str) -> None:
     """A login was refused unseen, because too many before it failed."""
-    _AUTH.labels("any", "barred").inc()
+    _of(_AUTH, "any", "barred").inc()
     _writer.write("warning", "login_barred", {"session": session, "user": user, "peer": peer, "by": by})
 
 
@@ -216,7 +225,7 @@ def login_limit_reached(*, by: str, source: str, seconds: float) -> None:
 
 def refused(*, session: str, user: str | None, rule: str, reply: Reply, sender: str = "") -> None:
     """Policy, or the protocol, said no."""
-    _REFUSED.labels(rule).inc()
+    _of(_REFUSED, rule).inc()
     _emit("refused", session=session, user=user, rule=rule, reply=str(reply), sender=sender)
 
 
@@ -231,7 +240,7 @@ def message_accepted(
     octets: int,
 ) -> None:
     """A message is ours: it is committed."""
-    _ACCEPTED.labels(origin).inc()
+    _of(_ACCEPTED, origin).inc()
     _ACCEPTED_OCTETS.inc(octets)
     _emit(
         "message_accepted",
@@ -259,8 +268,8 @@ def attempt_finished(
     reply: Reply,
 ) -> None:
     """One try at one upstream is over for the recipients that shared this end."""
-    _ATTEMPTS.labels(upstream, disposition.value).inc(recipients)
-    _ATTEMPT_SECONDS.labels(upstream).observe(seconds)
+    _of(_ATTEMPTS, upstream, disposition.value).inc(recipients)
+    _of(_ATTEMPT_SECONDS, upstream).observe(seconds)
     _emit(
         "attempt_finished",
         delivery=delivery,
