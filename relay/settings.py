@@ -7,7 +7,6 @@ node within seconds, without a restart.  What needs a restart is in `relay.confi
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 from relay.db import tables
 from relay.db.revision import Subject, bump
 from relay.mail.schedule import RetrySchedule
+from relay.quantities import read_duration, read_number, render_duration
 
 
 class BadSetting(ValueError):
@@ -339,28 +339,6 @@ def declaration(name: str) -> Declared:
     raise BadSetting(f'There is no setting "{name}".{hint}')
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
-_SIZE = re.compile(r"(\d+)\s*(|[KMG]i?B?)", re.IGNORECASE)
-
-
-def read_duration(text: str) -> timedelta:
-    """Read a duration such as "1d 12h".  Raises ValueError."""
-    parts = _DURATION.findall(text)
-    if not parts or _DURATION.sub("", text).strip():
-        raise ValueError(text)
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
-
-
-def read_number(text: str) -> int:
-    """Read a whole number, also as "25M".  Raises ValueError."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise ValueError(text)
-    exponent = " KMG".index(found[2][:1].upper() or " ")
-    return int(found[1]) * (1 << 10 * exponent)
-
-
 _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -388,13 +366,4 @@ def render(value: Any) -> str:
     """Write a value so that `parse` reads it back."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if not isinstance(value, timedelta):
-        return str(value)
-    seconds, parts = value.total_seconds(), []
-    for unit in ("d", "h", "m"):
-        whole, seconds = divmod(seconds, _UNITS[unit])
-        if whole:
-            parts.append(f"{whole:.0f}{unit}")
-    if seconds or not parts:
-        parts.append(f"{seconds:g}s")
-    return " ".join(parts)
+    return render_duration(value) if isinstance(value, timedelta) else str(value)

@@ -218,7 +218,7 @@ def _address(text: str, option: str) -> Address:
 
 
 def _octets(text: str) -> int:
-    from relay.settings import read_number
+    from relay.quantities import read_number
 
     try:
         return read_number(text)

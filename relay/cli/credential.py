@@ -161,7 +161,7 @@ def _moment(now: datetime, text: str) -> datetime | None:
 
 
 def _duration(text: str, option: str) -> timedelta:
-    from relay.settings import read_duration
+    from relay.quantities import read_duration
 
     try:
         return read_duration(text.strip())

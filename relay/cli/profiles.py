@@ -13,7 +13,7 @@ from relay.mail.address import Address, BadAddress
 from relay.mail.priority import Priority
 from relay.policy.decision import Mismatch
 from relay.policy.grants import parse_patterns
-from relay.settings import read_number
+from relay.quantities import read_number
 
 T = TypeVar("T")
 NONE = "none"

@@ -14,12 +14,12 @@ from relay.cli.printing import size
 from relay.cli.shown import Cell, Fields, Shown, Tone
 from relay.mail.priority import Priority
 from relay.policy.grants import Grants, parse_patterns
+from relay.quantities import read_number
 from relay.routing.conditions import Conditions, to_members
 from relay.routing.route_changes import Rule, all_rules, find_rule
 from relay.routing.routes import Leg
 from relay.routing.standing import load_stands, why_shut
 from relay.routing.upstreams import Upstream, all_upstreams, find_upstream
-from relay.settings import read_number
 
 HEADINGS = ("name", "mail", "leads to", "enabled")
 _NONE = "none"

@@ -22,13 +22,13 @@ from relay.cli.shown import Shown
 from relay.db.audit import record
 from relay.mail.address import BadAddress, fold_domain
 from relay.mail.priority import Priority
+from relay.quantities import read_duration
 from relay.queue import control
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.routing import routes
 from relay.routing.routes import Route, RoutingTable
 from relay.routing.upstreams import Upstream, find_upstream
-from relay.settings import read_duration
 
 
 def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry: bool) -> Shown:

@@ -88,7 +88,7 @@ def limits(
 
 
 def _number(text: str, name: str) -> int | None:
-    from relay.settings import read_number
+    from relay.quantities import read_number
 
     try:
         return None if text == _NONE else read_number(text)

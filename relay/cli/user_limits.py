@@ -93,7 +93,7 @@ def limits(
 
 def _with_quotas(limits: Limits, written: list[str]) -> Limits:
     from relay.policy.quotas import quota
-    from relay.settings import read_number
+    from relay.quantities import read_number
 
     quotas = {each.name: each for each in limits.quotas}
     for text in written:
@@ -126,7 +126,7 @@ def _networks(written: list[str]) -> Any:
 
 
 def _duration(written: str) -> timedelta | None:
-    from relay.settings import read_duration
+    from relay.quantities import read_duration
 
     if written == _NONE:
         return None
