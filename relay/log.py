@@ -287,6 +287,11 @@ def delivery_deferred(*, delivery: str, until: datetime, reason: str) -> None:
     _emit("delivery_deferred", delivery=delivery, until=until.isoformat(), reason=reason)
 
 
+def split_off(*, delivery: str, recipients: int, deliveries: int, reason: str) -> None:
+    """A transaction had no room for some recipients: they go on at once, in deliveries of their own."""
+    _emit("split_off", delivery=delivery, recipients=recipients, deliveries=deliveries, reason=reason)
+
+
 def perhaps_delivered(*, delivery: str, upstream: str, again_at: datetime | None) -> None:
     """The line broke behind the final dot: the upstream may have the message, and it is sent again late."""
     moment = None if again_at is None else again_at.isoformat()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from relay.cli.choosing import parse_id
@@ -121,7 +122,8 @@ def _delivery(
     state = STATES[part.state]
     when = f", next try {moment(part.next_try_at)}" if part.next_try_at else ""
     yield ""
-    told = f'Delivery {found.id}-{part.part} by route "{route}": {state.text}{when}'
+    whom = f" to {_recipients(_numbers_of(found, part))}" if len(found.parts) > 1 else ""
+    told = f'Delivery {found.id}-{part.part}{whom} by route "{route}": {state.text}{when}'
     yield Cell(told, state.tone)
     if waiting is not None and waiting.why is not Why.DONE:
         at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
@@ -137,8 +139,34 @@ def _delivery(
     for each in part.attempts:
         if each.perhaps_delivered:
             yield f"  {_PERHAPS.format(number=each.number)}"
-        for number, reply in each.replies.items():
-            yield f"  try {each.number}, recipient {number}: {reply}"
+        yield from _replies(found, part, each)
+
+
+def _replies(found: Story, part: PartStory, one: AttemptStory) -> Iterator[str]:
+    """What was said to each, and where those went on who were left for a transaction of their own."""
+    now_in = {recipient.number: recipient.part for recipient in found.recipients}
+    alike = defaultdict[tuple[str, int], list[int]](list)
+    for number, reply in one.replies.items():
+        alike[reply, now_in.get(number, part.part)].append(number)
+    for (reply, where), numbers in alike.items():
+        went_on = "" if where == part.part else f"; at once, as delivery {found.id}-{where}"
+        yield f"  try {one.number}, {_recipients(numbers)}: {reply}{went_on}"
+
+
+def _numbers_of(found: Story, part: PartStory) -> list[int]:
+    return [one.number for one in found.recipients if one.part == part.part]
+
+
+def _recipients(numbers: Sequence[int]) -> str:
+    """Some recipients by their numbers, in order: "recipients 1 to 50, 52"."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    told = ", ".join(" to ".join(map(str, span)) for span in spans)
+    return f"{'recipient' if len(numbers) == 1 else 'recipients'} {told}"
 
 
 def _attempt(one: AttemptStory) -> tuple[str | Cell, ...]:

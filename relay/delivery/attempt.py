@@ -20,6 +20,7 @@ from relay.mail.disposition import Disposition, Outcome, disposition_of
 from relay.mail.envelope import Recipient
 from relay.mail.reply import Reply
 from relay.queue.items import Acceptance, AttemptRecord, Claimed, Origin, Settlement
+from relay.queue.parts import cut
 from relay.queue.rank import rank_at
 
 _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from reporting this; the log says more")
@@ -28,9 +29,9 @@ _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from report
 def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) -> Settlement:
     """Conclude an attempt: who has it, who is tried again and when, who failed and who hears of it."""
     now = tried.finished_at
-    outcomes = _outcomes(claimed.envelope.recipients, tried.answers.replies)
+    outcomes, left = _parted(_outcomes(claimed.envelope.recipients, tried.answers.replies))
     ends = {outcome.disposition for outcome in outcomes}
-    retry_at = _retry_at(claimed, outcomes, tried, rules) if Disposition.DEFERRED in ends else None
+    retry_at = _retry_at(claimed, tried, rules) if Disposition.DEFERRED in ends else None
     is_expired = retry_at is not None and retry_at >= claimed.expires_at
     followers: tuple[Acceptance, ...] = ()
     news = news_of(claimed, outcomes, tried, is_tried_again=not is_expired)
@@ -47,6 +48,7 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
         bounces=followers,
         keeps_content=tried.keeps_content,
         is_expired=is_expired,
+        left=cut(left, tried.upstream.limits.recipients or max(len(left), 1)),
     )
 
 
@@ -59,7 +61,7 @@ def bare_settlement_of(claimed: Claimed, tried: Try, rules: Rules) -> Settlement
     kept = {r.number: answers.get(r.number, _UNREPORTED) for r in claimed.envelope.recipients}
     replies = {number: reply if reply.is_success else _UNREPORTED for number, reply in kept.items()}
     outcomes = _outcomes(claimed.envelope.recipients, replies)
-    retry_at = _retry_at(claimed, outcomes, tried, rules)
+    retry_at = _retry_at(claimed, tried, rules)
     return Settlement(
         claimed=claimed,
         record=_record(tried, outcomes),
@@ -91,6 +93,13 @@ def tell(settlement: Settlement) -> None:
             )
         if those and disposition is Disposition.DEFERRED and settlement.retry_at is not None:
             log.delivery_deferred(delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0]))
+    if settlement.left:
+        log.split_off(
+            delivery=str(claimed.key),
+            recipients=sum(map(len, settlement.left)),
+            deliveries=len(settlement.left),
+            reason=str(settlement.left[0][0].reply),
+        )
 
 
 def announce_followers(settlement: Settlement, accepted: Collection[str]) -> None:
@@ -126,21 +135,26 @@ def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> 
     )
 
 
-def _retry_at(claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, rules: Rules) -> datetime:
+def _parted(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
+    """Those who were in the transaction, and those for whom it had no room, who go on at once.
+
+    If there was room for nobody, all are to wait: so each further transaction has fewer recipients.
+    """
+    left = tuple([outcome for outcome in outcomes if is_enough_for_now(outcome.reply)])
+    if not left or len(left) == len(outcomes):
+        return outcomes, ()
+    return tuple([outcome for outcome in outcomes if not is_enough_for_now(outcome.reply)]), left
+
+
+def _retry_at(claimed: Claimed, tried: Try, rules: Rules) -> datetime:
     """When those deferred are tried again.
 
-    At once if the upstream took some and only had enough recipients for one transaction: each round
-    then gets further.  Late if it may have taken the message: what is sent twice is not undone.
+    Late if the upstream may have taken the message: what is sent twice is not undone.
     """
-    now = tried.finished_at
-    deferred = [o.reply for o in outcomes if o.disposition is Disposition.DEFERRED]
-    some_have_their_end = len(deferred) < len(outcomes)
-    if some_have_their_end and all(is_enough_for_now(reply) for reply in deferred):
-        return now
     delay = rules.settings.schedule.delay_after(claimed.number, rules.rng)
     if tried.answers.perhaps_delivered:
         delay = max(delay, rules.settings.retry_perhaps_delivered)
-    return now + delay
+    return tried.finished_at + delay
 
 
 def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:

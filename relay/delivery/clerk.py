@@ -125,6 +125,7 @@ class Clerk:
         self.hands.let_go(held)
         if settled.accepted:
             announce_followers(settlement, settled.accepted)
+        if settled.accepted or settlement.left:
             self._on_more()
 
     # Signs of life -------------------------------------------------------------------------------

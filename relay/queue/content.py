@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
-from relay.db.tables import contents
+from relay.db.tables import contents, deliveries
+from relay.queue.states import ACTIVE
 
 _LARGE = 1024 * 1024  # octets
 
@@ -12,7 +13,17 @@ _READ = select(contents.c.content).where(contents.c.message_id == bindparam("mes
 _READ_SEVERAL = select(contents.c.message_id, contents.c.content).where(
     contents.c.message_id.in_(bindparam("message_ids", expanding=True))
 )
-_DROP = delete(contents).where(contents.c.message_id.in_(bindparam("message_ids", expanding=True)))
+_IS_NEEDED = (
+    select(deliveries.c.part)
+    .where(
+        deliveries.c.message_id == contents.c.message_id,
+        or_(deliveries.c.state.in_(ACTIVE), deliveries.c.keeps_content.is_(True)),
+    )
+    .exists()
+)
+_DROP = delete(contents).where(
+    contents.c.message_id.in_(bindparam("message_ids", expanding=True)), ~_IS_NEEDED
+)
 
 
 def read_content(tx: Connection, message_id: str) -> bytes | None:
@@ -32,6 +43,10 @@ def read_contents(tx: Connection, message_ids: Collection[str]) -> dict[str, byt
 
 
 def drop_contents(tx: Connection, message_ids: Iterable[str]) -> None:
-    """Forget the contents of messages that nobody has to deliver any more."""
+    """Forget the contents of those messages that no delivery needs any more, to be sent or to be kept.
+
+    The messages are locked (see `relay.queue.leasing.lock_messages`), so that of two that end the last
+    deliveries of one the second sees what the first did.
+    """
     if ids := list(message_ids):
         tx.execute(_DROP, {"message_ids": ids})

@@ -140,7 +140,9 @@ class Settlement(NamedTuple):
     `retry_at` is when those deferred are tried again, with `rank_at` their place among others;
     None if there are none.  `bounces` are accepted in the same transaction, so that a failure is
     never noted without its report; of copies for an archive, one a message.  `keeps_content`: the
-    upstream wants it kept (the sandbox), whatever the upstreams of other parts want.
+    upstream wants it kept (the sandbox), whatever the upstreams of other parts want.  `left` are groups
+    for whom this transaction had no room, with what is to be said of each recipient: they are tried at
+    once, each group in a delivery of its own, and are not among the `outcomes`.
     """
 
     claimed: Claimed
@@ -152,3 +154,4 @@ class Settlement(NamedTuple):
     notices: tuple[Notice, ...] = ()
     keeps_content: bool = False
     is_expired: bool = False
+    left: tuple[tuple[Outcome, ...], ...] = ()

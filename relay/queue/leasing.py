@@ -15,7 +15,7 @@ from relay.mail.priority import Priority
 from relay.queue.content import drop_contents, read_contents
 from relay.queue.envelopes import address_of, envelope_of
 from relay.queue.items import Claimed, DeliveryKey, Lease, Origin
-from relay.queue.states import ACTIVE, DeliveryState, RecipientState
+from relay.queue.states import DeliveryState, RecipientState
 
 BRINGS_ALONG_OCTETS = 256 * 1024
 """A content up to this size comes with the claim; a larger one is read when it is sent."""
@@ -42,7 +42,6 @@ _LOCK_ALL_OF = (
         deliveries.c.state,
         deliveries.c.leased_by,
         deliveries.c.attempts,
-        deliveries.c.keeps_content,
         deliveries.c.copied_to,
     )
     .where(deliveries.c.message_id.in_(_AMONG))
@@ -98,13 +97,7 @@ class Standing(NamedTuple):
     state: DeliveryState
     leased_by: str | None
     attempts: int
-    keeps_content: bool | None
     copied_to: str | None
-
-    @property
-    def needs_content(self) -> bool:
-        """Whether the message itself is still to be sent, or to be kept."""
-        return self.state in ACTIVE or bool(self.keeps_content)
 
 
 def lock_messages(tx: Connection, message_ids: Collection[str]) -> dict[DeliveryKey, Standing]:
@@ -177,12 +170,8 @@ def open_recipients(tx: Connection, message_ids: Collection[str]) -> dict[Delive
 
 def drop_finished(tx: Connection, message_ids: Collection[str]) -> None:
     """Forget the contents of those of *message_ids* that no delivery needs any more."""
-    drop_contents(tx, set(message_ids) - needing_content(lock_messages(tx, message_ids)))
-
-
-def needing_content(standing: Mapping[DeliveryKey, Standing]) -> set[str]:
-    """Return the messages of which some delivery still needs the content."""
-    return {key.message_id for key, stands in standing.items() if stands.needs_content}
+    lock_messages(tx, message_ids)
+    drop_contents(tx, message_ids)
 
 
 def _claimed(

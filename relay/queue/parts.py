@@ -1,9 +1,12 @@
 """Cutting a message into deliveries: one for each route, and at most so many recipients in each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from relay.queue.items import Lease, Part
+
+T = TypeVar("T")
 
 
 def divide(
@@ -22,12 +25,12 @@ def divide(
     """
     parts: list[Part] = []
     for route_id, numbers in plan.items():
-        for start in range(0, len(numbers), at_most):
+        for some in cut(numbers, at_most):
             parts.append(
                 Part(
                     part=len(parts) + 1,
                     route_id=route_id,
-                    recipients=numbers[start : start + at_most],
+                    recipients=some,
                     due_at=due_at,
                     rank_at=rank_at,
                     lease=None if hold_reason else lease_for(route_id),
@@ -35,3 +38,8 @@ def divide(
                 )
             )
     return tuple(parts)
+
+
+def cut(several: Sequence[T], at_most: int) -> tuple[tuple[T, ...], ...]:
+    """*several* in groups of at most so many, in their order."""
+    return tuple(tuple(several[start : start + at_most]) for start in range(0, len(several), at_most))

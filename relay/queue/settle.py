@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, update
@@ -26,21 +27,26 @@ from relay.queue.leasing import (
     Standing,
     is_held,
     lock_messages,
-    needing_content,
     open_recipients,
     params,
 )
 from relay.queue.notices import note
+from relay.queue.splitting import split_off
 from relay.queue.states import END_OF, RESTING, DeliveryState, RecipientState
 
-_IS_OPEN = (recipients.c.message_id == bindparam("of_message")) & (recipients.c.state == RecipientState.OPEN)
+# Not those who went on in another delivery meanwhile: they are no business of a lease that was lost.
+_IS_OPEN = (
+    (recipients.c.message_id == bindparam("of_message"))
+    & (recipients.c.part == bindparam("of_part"))
+    & (recipients.c.state == RecipientState.OPEN)
+)
 _WORD: Mapping[str, Any] = {
     "state": bindparam("to_state"),
     "reply": bindparam("said"),
     "settled_at": bindparam("at"),
 }
 _SETTLE_PART = Batch(
-    update(recipients).where(_IS_OPEN, recipients.c.part == bindparam("of_part")).values(_WORD),
+    update(recipients).where(_IS_OPEN).values(_WORD),
     apart=("of_message", "of_part"),
 )
 _SETTLE_ONE = Batch(
@@ -95,6 +101,7 @@ def settle(tx: Connection, items: Sequence[Settlement]) -> list[Settled]:
     known = [item for item in items if item.claimed.key in standing]
     held = [is_held(standing, item.claimed) for item in items]
     news = _find_news(tx, known, standing)
+    split_off(tx, [item for item in known if item.left and is_held(standing, item.claimed)])
     _settle_recipients(tx, known)
     _move_deliveries(tx, known, standing)
     _record_attempts(tx, known)
@@ -107,7 +114,7 @@ def settle(tx: Connection, items: Sequence[Settlement]) -> list[Settled]:
 
 
 def _check(item: Settlement) -> None:
-    numbers = [outcome.number for outcome in item.outcomes]
+    numbers = [outcome.number for outcome in chain(item.outcomes, *item.left)]
     if sorted(numbers) != [recipient.number for recipient in item.claimed.envelope.recipients]:
         raise ValueError(f"delivery {item.claimed.key}: there must be one outcome for each recipient")
     if item.retry_at is None and _is_deferred(item):
@@ -189,8 +196,8 @@ def _settle_recipients(tx: Connection, items: Sequence[Settlement]) -> None:
     of_ones: Rows = []
     for item in items:
         words = [(_end_of(outcome, item), outcome.reply) for outcome in item.outcomes]
-        if all(word == words[0] for word in words):
-            of_parts.append(_word(item, item.outcomes[0]) | {"of_part": item.claimed.key.part})
+        if not item.left and all(word == words[0] for word in words):
+            of_parts.append(_word(item, item.outcomes[0]))
         else:
             of_ones += [_word(item, outcome) | {"of_number": outcome.number} for outcome in item.outcomes]
     _SETTLE_PART.run(tx, of_parts)
@@ -201,6 +208,7 @@ def _word(item: Settlement, outcome: Outcome) -> dict[str, Any]:
     end = _end_of(outcome, item)
     return {
         "of_message": item.claimed.key.message_id,
+        "of_part": item.claimed.key.part,
         "to_state": end,
         "said": str(outcome.reply),
         "at": None if end is RecipientState.OPEN else item.record.finished_at,
@@ -219,18 +227,18 @@ def _move_deliveries(
     for item in items:
         key, stands = item.claimed.key, standing[item.claimed.key]
         is_ours = is_held(standing, item.claimed)
-        if _is_deferred(item):
+        if _is_deferred(item) or (item.left and not is_ours):
             if is_ours:
                 waiting.append(_wait(item))
                 standing[key] = stands._replace(state=DeliveryState.WAITING)
         elif is_ours or stands.state in RESTING:
             # Even if the lease ran out: nobody has to try again what is done.
             (keeping if item.keeps_content else ended).append(params(key))
-            standing[key] = stands._replace(state=DeliveryState.DONE, keeps_content=item.keeps_content)
+            standing[key] = stands._replace(state=DeliveryState.DONE)
     _WAIT.run(tx, waiting)
     END.run(tx, ended)
     _END_KEEPING.run(tx, keeping)
-    drop_contents(tx, {row["of_message"] for row in ended} - needing_content(standing))
+    drop_contents(tx, {row["of_message"] for row in ended})
 
 
 def _wait(item: Settlement) -> dict[str, Any]:
@@ -252,7 +260,8 @@ def _record_attempts(tx: Connection, items: Sequence[Settlement]) -> None:
 
 def _attempt_row(item: Settlement) -> dict[str, Any]:
     record, key = item.record, item.claimed.key
-    differing = {o.number: str(o.reply) for o in item.outcomes if o.reply != record.reply}
+    told = chain(item.outcomes, *item.left)
+    differing = {o.number: str(o.reply) for o in told if o.reply != record.reply}
     return {
         "message_id": key.message_id,
         "part": key.part,

@@ -1,10 +1,12 @@
 """The story of a message, as `relay message show` tells it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
 from relay.db.engine import write_with
+from relay.mail.reply import Reply
 from relay.queue.claim import ClaimOrder, claim_due
 from relay.queue.settle import settle
 from tests.cli.conftest import Run, Take
@@ -13,21 +15,22 @@ from tests.kit.makers import (
     DEFERRED,
     DELIVERED,
     FAILED,
+    NO_ROOM,
     make_envelope,
     make_session,
     make_settlement,
 )
 
+FATES = (DELIVERED, DEFERRED, FAILED)
 
-def try_once(engine: Engine, run: Run) -> None:
-    """Deliver what is due: the first recipient gets it, the second must wait, the third does not exist."""
-    route = {"default": 1}
+
+def try_once(engine: Engine, run: Run, replies: Sequence[Reply] = FATES) -> None:
+    """Deliver what is due: each recipient gets its reply, unless there was no room for it."""
     with engine.connect() as tx:
         row = tx.exec_driver_sql("SELECT id FROM routes").scalar_one()
     route = {row: 1}
     now = datetime.now(UTC)
     (claimed,) = write_with(engine, claim_due, ClaimOrder("n/1", now, timedelta(minutes=2), route))
-    replies = (DELIVERED, DEFERRED, FAILED)
     write_with(
         engine, settle, make_settlement(claimed, *replies, at=now, retry_at=now + timedelta(minutes=30))
     )
@@ -53,6 +56,25 @@ def test_the_whole_story_is_told(run: Run, engine: Engine, take: Take) -> None:
     assert [attempt["number"] for attempt in delivery["attempts"]] == [1]
     assert not document["is_finished"]
     assert run("queue", "show", message, "--json").document == document
+
+
+def test_who_had_no_room_in_a_transaction_is_shown_going_on_in_the_next(
+    run: Run, engine: Engine, take: Take
+) -> None:
+    message = take(envelope=make_envelope(recipients=[f"r{number}@example.net" for number in range(1, 7)]))
+    try_once(engine, run, (DELIVERED, FAILED, DELIVERED, NO_ROOM, NO_ROOM, NO_ROOM))
+    try_once(engine, run, (DELIVERED, NO_ROOM, DELIVERED))
+    told = run("message", "show", message).out
+    for line in (
+        f'Delivery {message}-1 to recipients 1 to 3 by route "default": done',
+        "  try 1, recipient 2: 550 5.1.1 No such user",
+        f"  try 1, recipients 4, 6: 452 4.5.3 Too many recipients; at once, as delivery {message}-2",
+        f"  try 1, recipient 5: 452 4.5.3 Too many recipients; at once, as delivery {message}-3",
+        f'Delivery {message}-2 to recipients 4, 6 by route "default": done',
+        f'Delivery {message}-3 to recipient 5 by route "default": due, next try',
+        "  not tried yet",
+    ):
+        assert line in told
 
 
 def test_the_message_itself_comes_out_as_it_is_sent(run: Run, take: Take) -> None:

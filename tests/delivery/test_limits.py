@@ -146,25 +146,6 @@ async def test_a_message_too_large_for_one_goes_to_the_next_and_for_all_fails(
 # --- limits ---------------------------------------------------------------------------------------
 
 
-async def test_a_transaction_has_so_many_recipients_and_the_others_follow(
-    db: Database, upstream: FakeUpstream
-) -> None:
-    upstream.on("RCPT", "550 5.1.1 No such user", matching="r1@")
-    upstream.on("RCPT", "550 5.1.1 No such user", matching="r2@")
-    async with Office(db, upstream_at(upstream.port, limits=Limits(recipients=2))).open() as office:
-        message = await office.submit(*(f"r{number}" for number in range(1, 6)))
-
-        async def is_done() -> bool:
-            await office.turn(SECOND)
-            return bool(await office.state(message) == "done")
-
-        await eventually(is_done)
-        ends = await office.ends(message)
-        assert Counter(state for state, _ in ends.values()) == {"failed": 2, "delivered": 3}
-        taken = [len(t.rcpts) for t in upstream.taken if not t.mail.startswith("MAIL FROM:<>")]
-    assert taken == [2, 1]
-
-
 async def test_a_connection_carries_so_many_messages(db: Database, upstream: FakeUpstream) -> None:
     few = upstream_at(upstream.port, concurrency=1, limits=Limits(per_connection=2))
     async with Office(db, few).open() as office:

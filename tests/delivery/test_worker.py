@@ -89,17 +89,6 @@ async def test_who_is_deferred_waits_and_is_tried_again_alone(db: Database, upst
     assert [t.rcpts for t in upstream.taken] == [["RCPT TO:<bob@example.net>"], ["RCPT TO:<cid@example.net>"]]
 
 
-async def test_too_many_recipients_for_one_transaction_go_in_the_next_at_once(
-    db: Database, upstream: FakeUpstream
-) -> None:
-    upstream.on("RCPT", "452 4.5.3 Too many recipients", matching="cid", times=1)
-    async with Office(db, upstream_at(upstream.port)).open() as office:
-        message = await office.submit("bob", "cid")
-        await office.until_state(message, "waiting")
-        await office.turn(timedelta(seconds=1))
-        await office.until_state(message, "done")
-
-
 async def test_a_refusal_is_reported_to_the_sender(db: Database, upstream: FakeUpstream) -> None:
     upstream.on("RCPT", "550 5.1.1 No such user", matching="bob")
     async with Office(db, upstream_at(upstream.port)).open() as office:

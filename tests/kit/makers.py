@@ -22,6 +22,7 @@ CONTENT = b"From: ann@example.com\r\nTo: bob@example.net\r\nSubject: Tea\r\n\r\n
 DELIVERED = Reply(250, "2.0.0"[2:], "Taken")
 DEFERRED = Reply(451, "3.0", "Not now")
 FAILED = Reply(550, "1.1", "No such user")
+NO_ROOM = Reply(452, "5.3", "Too many recipients")
 ROUTE = "default"
 
 new_id = id_source()
@@ -93,14 +94,21 @@ def make_settlement(
     retry_at: datetime | None = None,
     **facts: Any,
 ) -> Settlement:
-    """The end of the attempt *claimed*: one reply for all its recipients, or one each, in their order."""
+    """The end of the attempt *claimed*: one reply for all its recipients, or one each, in their order.
+
+    Those for whom there was NO_ROOM are left, in one group, unless there was room for nobody.
+    """
     recipients = claimed.envelope.recipients
     each: Sequence[Reply] = replies if len(replies) > 1 else (replies or (DELIVERED,)) * len(recipients)
     outcomes = tuple(
         Outcome(recipient.number, disposition_of(reply), reply)
         for recipient, reply in zip(recipients, each, strict=True)
     )
-    record = AttemptRecord("upstream", at, at, each[-1], remote="mx.example.net [192.0.2.25]:25")
+    left = tuple(outcome for outcome in outcomes if outcome.reply == NO_ROOM)
+    if left and len(left) < len(outcomes):
+        outcomes = tuple(outcome for outcome in outcomes if outcome not in left)
+        facts["left"] = (left,)
+    record = AttemptRecord("upstream", at, at, outcomes[-1].reply, remote="mx.example.net [192.0.2.25]:25")
     return Settlement(claimed, record, outcomes, retry_at=retry_at, rank_at=retry_at, **facts)
 
 

@@ -99,6 +99,7 @@ class FakeUpstream:
         self.offers = list(offers)
         self.tls, self.implicit_tls = tls, implicit_tls
         self.split = split  # answers are sent in pieces of so many octets
+        self.most_recipients: int | None = None  # of a transaction
         self.good_tokens: set[str] = set()  # that XOAUTH2 and OAUTHBEARER take
         self.rules: list[Rule] = []
         self.transactions: list[Transaction] = []  # all whose message came to its end
@@ -288,6 +289,8 @@ class _Conversation:
     async def do_rcpt(self, line: str) -> None:
         if self.transaction is None:
             self.unsent += b"503 5.5.1 MAIL first\r\n"
+        elif len(self.transaction.rcpts) == self.upstream.most_recipients:
+            self.unsent += b"452 4.5.3 Too many recipients\r\n"
         elif await self.answer("RCPT", line) // 100 == 2:
             self.transaction.rcpts.append(line)
 

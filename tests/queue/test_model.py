@@ -55,6 +55,7 @@ from tests.kit.makers import (
     DEFERRED,
     DELIVERED,
     FAILED,
+    NO_ROOM,
     ROUTE,
     make_acceptance,
     make_envelope,
@@ -65,7 +66,7 @@ from tests.kit.makers import (
 from tests.queue.steps import LEASE, OTHER, OWNER, finish, in_hand, keep, run
 
 owners = st.sampled_from([OWNER, OTHER])
-answers = st.sampled_from([DELIVERED, DEFERRED, FAILED])
+answers = st.sampled_from([DELIVERED, DEFERRED, FAILED, NO_ROOM])
 picks = st.integers(0, 20)
 priorities = st.sampled_from(Priority)
 fates = st.lists(
@@ -179,6 +180,11 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
                 make_settlement(claimed, *replies, at=self.now, retry_at=self.now + timedelta(minutes=3))
             )
             are_ours.append(self.give_away(claimed))
+            if settlements[-1].left and claimed.key in self.rights_lost:
+                # Whoever had it by a lease that was lost may have sent it also to those who go on elsewhere.
+                parts = self.begun.keys() | {claimed.key}
+                number = 1 + max(key.part for key in parts if key.message_id == claimed.key.message_id)
+                self.rights_lost |= {claimed.key._replace(part=part) for part in range(1, number + 4)}
         assert finish(self.engine, *settlements) == are_ours
 
     @precondition(lambda self: self.hands)
