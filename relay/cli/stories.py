@@ -139,6 +139,8 @@ def _delivery(
     for each in part.attempts:
         if each.perhaps_delivered:
             yield f"  {_PERHAPS.format(number=each.number)}"
+        if each.left_alone:
+            yield f"  try {each.number}: sent without what was to be changed in it ({each.left_alone})"
         yield from _replies(found, part, each)
 
 

@@ -168,4 +168,5 @@ def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:
         remote=tried.remote,
         tls=tried.tls,
         perhaps_delivered=tried.answers.perhaps_delivered,
+        left_alone=tried.left_alone,
     )

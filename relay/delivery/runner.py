@@ -110,6 +110,7 @@ class Runner:
             reports_on=connection.offers.dsn,
             keeps_time=connection.offers.deliver_by,
             sent=letter.content if letter.is_changed else None,
+            left_alone=letter.left_alone,
         )
 
     async def _see_to(self, held: Held, content: bytes, tried: Try, link: Link) -> None:

@@ -14,7 +14,8 @@ class Try:
     """One offer to one upstream: when, how it was secured, and what was answered.
 
     `reports_on`: it offers DSN, so the reports of success are its to make; `keeps_time`: it offers DELIVERBY.
-    `sent` is the message as it was changed for this upstream, where it was.
+    `sent` is the message as it was changed for this upstream, where it was; `left_alone` says what was
+    to be changed and was not, and why.
     """
 
     upstream: Upstream
@@ -27,3 +28,4 @@ class Try:
     reports_on: bool = False
     keeps_time: bool = False
     sent: bytes | None = None
+    left_alone: str | None = None

@@ -189,6 +189,7 @@ class AttemptStory:
     """One try: where, when, how secured, and every reply; `replies` by recipient, where they differed.
 
     `perhaps_delivered`: the upstream got the whole message, and the line broke before its answer.
+    `left_alone`: what was to be changed in the message and was not, and why.
     """
 
     part: int
@@ -201,6 +202,7 @@ class AttemptStory:
     reply: str
     replies: Mapping[int, str]
     perhaps_delivered: bool
+    left_alone: str | None
 
 
 @dataclass(frozen=True, slots=True)

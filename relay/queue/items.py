@@ -122,7 +122,8 @@ class Claimed(NamedTuple):
 class AttemptRecord:
     """One try as it is remembered: where it went, how it was secured, what was said.
 
-    `perhaps_delivered`: it was cut off when the whole message was out, before the answer.
+    `perhaps_delivered`: it was cut off when the whole message was out, before the answer.  `left_alone`
+    says what was to be changed in the message and was not, and why: "header and footer: it is signed".
     """
 
     upstream: str | None
@@ -132,6 +133,7 @@ class AttemptRecord:
     remote: str | None = None
     tls: str | None = None
     perhaps_delivered: bool = False
+    left_alone: str | None = None
 
 
 class Settlement(NamedTuple):

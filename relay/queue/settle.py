@@ -274,4 +274,5 @@ def _attempt_row(item: Settlement) -> dict[str, Any]:
         "reply": str(record.reply),
         "replies": json.dumps(differing) if differing else None,
         "perhaps_delivered": record.perhaps_delivered or None,
+        "left_alone": record.left_alone,
     }

@@ -1,6 +1,7 @@
 """The story of a message, as `relay message show` tells it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
@@ -24,16 +25,18 @@ from tests.kit.makers import (
 FATES = (DELIVERED, DEFERRED, FAILED)
 
 
-def try_once(engine: Engine, run: Run, replies: Sequence[Reply] = FATES) -> None:
+def try_once(
+    engine: Engine, run: Run, replies: Sequence[Reply] = FATES, *, left_alone: str | None = None
+) -> None:
     """Deliver what is due: each recipient gets its reply, unless there was no room for it."""
     with engine.connect() as tx:
         row = tx.exec_driver_sql("SELECT id FROM routes").scalar_one()
     route = {row: 1}
     now = datetime.now(UTC)
     (claimed,) = write_with(engine, claim_due, ClaimOrder("n/1", now, timedelta(minutes=2), route))
-    write_with(
-        engine, settle, make_settlement(claimed, *replies, at=now, retry_at=now + timedelta(minutes=30))
-    )
+    settled = make_settlement(claimed, *replies, at=now, retry_at=now + timedelta(minutes=30))
+    record = replace(settled.record, left_alone=left_alone)
+    write_with(engine, settle, settled._replace(record=record))
 
 
 def test_the_whole_story_is_told(run: Run, engine: Engine, take: Take) -> None:
@@ -75,6 +78,15 @@ def test_who_had_no_room_in_a_transaction_is_shown_going_on_in_the_next(
         "  not tried yet",
     ):
         assert line in told
+
+
+def test_what_was_left_alone_is_told_with_the_reason(run: Run, engine: Engine, take: Take) -> None:
+    message, why = take(), "header and footer: it is signed or encrypted"
+    try_once(engine, run, [DELIVERED], left_alone=why)
+    told = run("message", "show", message).out
+    assert f"  try 1: sent without what was to be changed in it ({why})" in told
+    (delivery,) = run("message", "show", message, "--json").document["deliveries"]
+    assert [attempt["left_alone"] for attempt in delivery["attempts"]] == [why]
 
 
 def test_the_message_itself_comes_out_as_it_is_sent(run: Run, take: Take) -> None:

@@ -163,9 +163,11 @@ async def test_what_would_break_is_left_alone_and_the_log_says_so(
     office = Office(db, upstream_at(upstream.port, rewrite=Rewrite(texts=Texts(footer="x"))))
     await of_user(office, Rewrite())
     signed = LETTER.replace(b"At five?", b"-----BEGIN PGP SIGNED MESSAGE-----")
-    await submit(office, signed)
+    message = await submit(office, signed)
     assert await sent(office, upstream) == [signed]
     assert told == ["header and footer: it holds PGP armour"]
+    (attempt,) = await office.attempts(message)
+    assert attempt.left_alone == told[0]
 
 
 async def test_a_key_that_cannot_be_opened_stops_no_mail(

@@ -118,5 +118,6 @@ attempts = Table(
     Column("reply", Text, nullable=False),  # the last word of the attempt as a whole
     Column("replies", Text),  # JSON {recipient number: reply} where they were not all the same
     Column("perhaps_delivered", Boolean),  # cut off when the whole message was out; null: no
+    Column("left_alone", Text),  # what was to be changed in the message and was not, and why; null: nothing
     sqlite_with_rowid=False,
 )
