@@ -25,7 +25,7 @@ from relay.queue.claim import Release, release
 from relay.queue.content import read_content
 from relay.queue.items import Settlement
 from relay.queue.settle import Settled
-from relay.routing.grants import Ask, Grant, grant
+from relay.routing.grants import Ask, Grant, Refund, grant, refund
 from relay.routing.health import Sign, record_connected, record_success
 from relay.routing.standing import Stand, record_stands
 
@@ -145,6 +145,10 @@ class Clerk:
     def ask(self, ask: Ask) -> asyncio.Future[Grant]:
         """Ask for a part of what an upstream may be given."""
         return self._db.write(grant, ask)
+
+    def refund(self, unused: Refund) -> None:
+        """Give back a part that will not be used."""
+        self._write(refund, unused)
 
     def _note(self, record: Callable[..., Any], upstream_id: str) -> None:
         now, key = self.clock.now(), (record, upstream_id)

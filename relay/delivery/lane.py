@@ -17,6 +17,7 @@ import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from relay import log
 from relay.delivery.classify import Trouble
@@ -62,8 +63,9 @@ class Lane:
         self._on_room = on_room
         self._elsewhere = elsewhere
         self._gait = Gait()
-        self._purse = self._fresh_purse()
+        self._purse: Purse | None = None
         self._was_shut = False  # by its purse
+        self._take_new_purse()
         self._waiting: list[tuple[datetime, int, Held]] = []
         self._arrivals = count()
         self._runners: set[Runner] = set()
@@ -343,16 +345,22 @@ class Lane:
         self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname, self._clerk.tokens)
         self.standing = Standing(self._clerk.rules().rng)  # perhaps that was what was wrong
         self._gait = Gait()
-        self._purse = self._fresh_purse()
-        self._was_shut = False
+        self._take_new_purse()
         self._write_down()
         self.stir()
 
-    def _fresh_purse(self) -> Purse | None:
-        if not self.upstream.limits.is_metered:
-            return None
-        clerk = self._clerk
-        return Purse(self.upstream, clerk.clock, ask=clerk.ask, on_answer=self._purse_answered)
+    def switch_off(self) -> None:
+        """Let go of everything that waits, and of what might have begun."""
+        self.give_all_back(f"Upstream {self.upstream.name} was switched off")
+        self._take_new_purse()
+
+    def _take_new_purse(self) -> None:
+        """Begin with an empty one, if it has limits; what the last one held is given back."""
+        if self._purse is not None:
+            self._purse.close()
+        self._was_shut, self._purse = False, None
+        if self.upstream.limits.is_metered:
+            self._purse = Purse(self.upstream, self._clerk, self._purse_answered)
 
     def give_back(self, why: Callable[[Held], str | None]) -> None:
         """Let go of those waiting for which *why* has a reason."""
@@ -378,9 +386,11 @@ class Lane:
         for waking in self._resting:
             waking.set_result(True)
         self._resting.clear()
-        if not self._tasks:
+        asked = None if self._purse is None else self._purse.close()
+        unfinished: set[asyncio.Future[Any]] = {*self._tasks, *filter(None, [asked])}
+        if not unfinished:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        _, late = await asyncio.wait(unfinished, timeout=seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

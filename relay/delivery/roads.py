@@ -124,7 +124,7 @@ class Roads:
         for upstream_id, lane in list(self._lanes.items()):
             upstream = table.upstreams.get(upstream_id)
             if upstream is None or not upstream.is_enabled:
-                lane.give_all_back(f"Upstream {lane.upstream.name} was switched off")
+                lane.switch_off()
             else:
                 lane.adopt(upstream)
 

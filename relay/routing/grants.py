@@ -2,13 +2,14 @@
 
 A process asks for a few messages at a time, in a transaction of its own; what was given is counted in
 one row for each limit.  So all processes of all nodes together never begin more than the limit says,
-and none of them has to hear of the others.  Windows are those of the calendar, by the clock of whoever
+and none of them has to hear of the others.  What a process will not begin any more it gives back (`refund`);
+what it had when it was killed lapses.  Windows are those of the calendar, by the clock of whoever
 asks; the clocks of nodes are expected to agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,16 @@ class Grant:
     until: datetime
     why: State = State.WORKS
     spent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """So many `messages` of a grant that is still in force will not be begun."""
+
+    upstream_id: str
+    limits: Limits
+    messages: int
+    now: datetime
 
 
 @dataclass(slots=True)
@@ -109,11 +120,34 @@ def _grant(tx: Connection, ask: Ask) -> Grant:
         counts[_BATCH].until = max(counts[_BATCH].until, until)
     for count in counts.values():
         count.granted += left
+    _keep(tx, ask.upstream_id, counts)
+    return Grant(left, until)
+
+
+def refund(tx: Connection, items: Sequence[Refund]) -> list[None]:
+    """Let others have what was given back, of each limit that it was given under."""
+    for item in sorted(items, key=lambda item: item.upstream_id):
+        found = _locked(tx, item.upstream_id)
+        counts = {span: count for span, count in found.items() if _is_of(count, span, item)}
+        for count in counts.values():
+            count.granted = max(count.granted - item.messages, 0)
+        _keep(tx, item.upstream_id, counts)
+    return [None] * len(items)
+
+
+def _is_of(count: _Count, span: str, item: Refund) -> bool:
+    """Whether *count* holds the messages of *item*: a batch does as long as any grant of it is in force."""
+    if span == _BATCH:
+        return item.limits.batch is not None
+    return any(q.window.value == span and q.window.begin(item.now) == count.began for q in item.limits.quotas)
+
+
+def _keep(tx: Connection, upstream_id: str, counts: Mapping[str, _Count]) -> None:
     _KEEP.run(
         tx,
         [
             {
-                "of": ask.upstream_id,
+                "of": upstream_id,
                 "in_span": span,
                 "now_began": count.began,
                 "now_granted": count.granted,
@@ -122,7 +156,6 @@ def _grant(tx: Connection, ask: Ask) -> Grant:
             for span, count in counts.items()
         ],
     )
-    return Grant(left, until)
 
 
 def _slice_of(left: int) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from relay.db.audit import Author
 from relay.db.database import Database
-from relay.db.tables import upstream_standing
+from relay.db.tables import upstream_grants, upstream_standing
 from relay.delivery.gait import Gait
 from relay.ids import id_source
 from relay.queue.accept import accept
@@ -21,7 +21,8 @@ from relay.routing.limits import Limits
 from relay.routing.routes import Leg, Route, RoutingTable
 from relay.routing.upstreams import Upstream
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
-from tests.delivery.office import Office, eventually
+from tests.delivery.office import Office, eventually, table_of
+from tests.delivery.test_preemption import Turnstile
 from tests.kit.clock import NOON
 from tests.kit.upstream import Do, FakeUpstream, later
 
@@ -223,6 +224,44 @@ async def test_two_processes_together_never_exceed_a_limit(db: Database, upstrea
             await other.turn(MINUTE)
         await all_done(one, messages)
     assert len(upstream.taken) == 70
+
+
+@pytest.mark.parametrize("end", ["stopped", "changed", "switched off"])
+async def test_what_was_granted_and_not_begun_is_left_for_others(
+    db: Database, upstream: FakeUpstream, end: str
+) -> None:
+    metered = upstream_at(upstream.port, concurrency=1, limits=Limits(per_hour=40))
+    await known(db, metered)
+    turnstile = Turnstile()
+    upstream.on("DATA", Do(gate=turnstile))
+    one, other = Office(db, metered, owner="node/0"), Office(db, metered, owner="node/1")
+    other.new_id = one.new_id
+
+    async def granted() -> int:
+        return int(await db.read(lambda tx: tx.execute(select(upstream_grants.c.granted)).scalar() or 0))
+
+    async with one.open(grace=timedelta(seconds=0.1)):
+        for _ in range(6):
+            await one.submit("bob", hot=True)
+        turnstile.let(1)  # alone; then it asks for all that wait, and is given an eighth
+        await eventually(lambda: upstream.commands.count("DATA") == 2)
+        assert await granted() == 6
+        if end != "stopped":
+            change = {"is_enabled": False} if end == "switched off" else {"timeout": MINUTE}
+            one.routing.value = table_of(replace(metered, **change))
+            one.worker.wake()
+            await eventually(lambda: has(granted, 2))
+    await eventually(lambda: has(granted, 2))
+    turnstile.let(100)
+    async with other.open():
+        for _ in range(40):
+            await other.submit("cid")
+        await eventually(lambda: not takes(other))
+    assert await granted() == 40
+
+
+async def has(count: Callable[[], Awaitable[int]], number: int) -> bool:
+    return await count() == number
 
 
 # --- complaints -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete
 from relay.db.engine import write_with
 from relay.db.tables import upstream_grants
 from relay.policy.quotas import Window
-from relay.routing.grants import OF_A_BATCH_FOR, Ask, Grant, grant
+from relay.routing.grants import OF_A_BATCH_FOR, Ask, Grant, Refund, grant, refund
 from relay.routing.limits import BadLimits, Limits, checked
 from relay.routing.standing import State
 from tests.kit.clock import NOON
@@ -87,9 +87,62 @@ def test_processes_that_ask_at_the_same_moment_get_no_more_together(engine: Engi
     assert sum(totals) == 150
 
 
+def give_back(engine: Engine, upstream_id: str, limits: Limits, messages: int, now: datetime) -> None:
+    write_with(engine, refund, Refund(upstream_id, limits, messages, now))
+
+
+def test_what_one_gives_back_another_is_given(engine: Engine, add: AddUpstream) -> None:
+    limits, upstream = Limits(per_minute=8, per_hour=10, batch=9, pause=5), add()
+    assert drain(engine, upstream.id, limits, NOON)[0] == 8
+    give_back(engine, upstream.id, limits, 3, NOON + SECOND)
+    assert drain(engine, upstream.id, limits, NOON + SECOND)[0] == 3
+    give_back(engine, upstream.id, limits, 0, NOON + SECOND)
+    assert drain(engine, upstream.id, limits, NOON + SECOND)[0] == 0
+
+
+def test_of_a_window_that_is_over_nothing_is_given_back(engine: Engine, add: AddUpstream) -> None:
+    limits, upstream = Limits(per_minute=8, per_hour=20), add()
+    assert drain(engine, upstream.id, limits, NOON)[0] == 8
+    assert drain(engine, upstream.id, limits, NOON + MINUTE)[0] == 8
+    late = NOON + 59 * SECOND  # by the clock of one that is a little slow
+    give_back(engine, upstream.id, limits, 2, late)
+    assert drain(engine, upstream.id, limits, NOON + MINUTE)[0] == 0
+    assert drain(engine, upstream.id, limits, NOON + 2 * MINUTE)[0] == 6, "the hour still runs"
+
+
+def test_what_is_given_back_to_an_upstream_that_is_gone_or_was_set_otherwise_harms_nobody(
+    engine: Engine, add: AddUpstream
+) -> None:
+    before, after, upstream = Limits(per_minute=8, batch=8, pause=5), Limits(per_minute=8), add()
+    assert drain(engine, upstream.id, before, NOON)[0] == 8
+    give_back(engine, upstream.id, after, 2, NOON)
+    assert drain(engine, upstream.id, before, NOON)[0] == 0, "the batch had its eight"
+    assert drain(engine, upstream.id, after, NOON)[0] == 2
+    give_back(engine, "gone", before, 2, NOON)
+
+
+def test_processes_that_ask_and_give_back_at_the_same_moment_get_no_more_together(
+    engine: Engine, add: AddUpstream
+) -> None:
+    limits, upstream = Limits(per_minute=100), add()
+
+    def begin(_: int) -> int:
+        """Begin half of what is given, and give back the other."""
+        begun = 0
+        while (given := ask(engine, upstream.id, limits, 100, NOON)).messages:
+            begun += -(-given.messages // 2)
+            if unused := given.messages // 2:
+                give_back(engine, upstream.id, limits, unused, NOON)
+        return begun
+
+    with ThreadPoolExecutor(2) as processes:
+        assert sum(processes.map(begin, range(2))) == 100
+
+
 asks = st.lists(
     st.tuples(
         st.integers(0, 1),  # which process
+        st.booleans(),  # whether it gives back first what it has not begun
         st.integers(1, 12),  # how many it wants
         st.integers(0, 45),  # seconds that pass before
         st.lists(st.integers(0, 60), max_size=12),  # how long each waits until it is begun
@@ -111,18 +164,23 @@ limits = st.builds(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asks=asks, limits=limits.filter(lambda limits: limits.is_metered))
 def test_whatever_two_processes_do_no_limit_is_exceeded(
-    engine: Engine, add: AddUpstream, asks: list[tuple[int, int, int, list[int]]], limits: Limits
+    engine: Engine, add: AddUpstream, asks: list[tuple[int, bool, int, int, list[int]]], limits: Limits
 ) -> None:
     upstream_id = _once(engine, add)
     now, begun = NOON, list[datetime]()
-    purses: dict[int, Grant] = {}
-    for process, wanted, seconds, waits in asks:
+    purses = {0: (Grant(0, NOON), list[datetime]()), 1: (Grant(0, NOON), list[datetime]())}
+    for process, gives_back, wanted, seconds, waits in asks:
         now += seconds * SECOND
-        purses[process] = ask(engine, upstream_id, limits, wanted, now)
-        for wait in waits[: purses[process].messages]:
-            if (moment := now + wait * SECOND) < purses[process].until:
-                begun.append(moment)
-    begun.sort()
+        given, moments = purses[process]
+        if gives_back:
+            moments = [moment for moment in moments if moment < now]
+            if now < given.until and len(moments) < given.messages:
+                give_back(engine, upstream_id, limits, given.messages - len(moments), now)
+        begun += moments
+        given = ask(engine, upstream_id, limits, wanted, now)
+        planned = [now + wait * SECOND for wait in waits[: given.messages]]
+        purses[process] = given, [moment for moment in planned if moment < given.until]
+    begun = sorted(begun + purses[0][1] + purses[1][1])
     for window, most in ((Window.MINUTE, limits.per_minute), (Window.HOUR, limits.per_hour)):
         if most is not None:
             assert max(Counter(map(window.begin, begun)).values(), default=0) <= most
