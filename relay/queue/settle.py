@@ -8,7 +8,7 @@ again what may or may not have been committed is harmless.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from relay.queue.leasing import (
     params,
 )
 from relay.queue.notices import note
-from relay.queue.splitting import split_off
+from relay.queue.splitting import Group, split_off
 from relay.queue.states import END_OF, RESTING, DeliveryState, RecipientState
 
 # Not those who went on in another delivery meanwhile: they are no business of a lease that was lost.
@@ -101,7 +101,7 @@ def settle(tx: Connection, items: Sequence[Settlement]) -> list[Settled]:
     known = [item for item in items if item.claimed.key in standing]
     held = [is_held(standing, item.claimed) for item in items]
     news = _find_news(tx, known, standing)
-    split_off(tx, [item for item in known if item.left and is_held(standing, item.claimed)])
+    split_off(tx, [group for item in known if is_held(standing, item.claimed) for group in _left(item)])
     _settle_recipients(tx, known)
     _move_deliveries(tx, known, standing)
     _record_attempts(tx, known)
@@ -140,6 +140,13 @@ def _find_news(
         if not _ended(item) & {recipient.number for recipient in still_open.get(item.claimed.key, ())}
     }
     return [item for item in items if id(item) not in old]
+
+
+def _left(item: Settlement) -> Iterator[Group]:
+    """Those for whom there was no room: they go on at once (RFC 5321 §4.5.3.1.10)."""
+    for outcomes in item.left:
+        numbers = tuple([outcome.number for outcome in outcomes])
+        yield Group(item.claimed.key, numbers, str(outcomes[0].reply))
 
 
 def _is_deferred(item: Settlement) -> bool:

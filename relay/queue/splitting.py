@@ -1,21 +1,31 @@
-"""Those for whom a transaction had no room go on at once, in deliveries of their own.
+"""Recipients that go on in a delivery of their own, untried.
 
-They were not tried.  So they wait neither for a retry nor for those of the transaction that do; and what
-happens to them from here on counts for them alone (RFC 5321 §4.5.3.1.10).
+So they wait neither for a retry nor for those that they were together with, and what happens to them from
+here on counts for them alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
 
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, recipients
-from relay.queue.items import DeliveryKey, Settlement
+from relay.queue.items import DeliveryKey
 from relay.queue.leasing import OF_KEY, params
 from relay.queue.states import DeliveryState, RecipientState
+
+
+class Group(NamedTuple):
+    """Recipients of the delivery *of*, by number, who get one of their own, and why."""
+
+    of: DeliveryKey
+    numbers: tuple[int, ...]
+    reason: str
+
 
 _LAST_PARTS = (
     select(deliveries.c.message_id, func.max(deliveries.c.part))
@@ -40,36 +50,31 @@ _MOVE = Batch(
         recipients.c.number == bindparam("of_number"),
         recipients.c.state == RecipientState.OPEN,
     )
-    .values(part=bindparam("to_part"), reply=bindparam("said")),
+    .values(part=bindparam("new_part")),
     apart=("of_message", "of_number"),
 )
 
 
-def split_off(tx: Connection, items: Sequence[Settlement]) -> None:
-    """Give each group that *items* `left` a delivery as urgent as theirs, with its place among others.
+def split_off(tx: Connection, groups: Sequence[Group]) -> None:
+    """Give each group a delivery: due at once, as urgent as the old one, in its place among others.
 
-    The leases of *items* are in force and their messages locked (see `lock_messages`), so that nobody
-    else numbers parts of them meanwhile.
+    The caller holds the leases, and has the messages locked (see `lock_messages`), so that nobody else
+    numbers parts of them meanwhile.
     """
-    if not items:
+    if not groups:
         return
     # Asked only now: what another process split off while the lock was waited for was not there to be locked.
-    last = tx.execute(_LAST_PARTS, {"message_ids": list({item.claimed.key.message_id for item in items})})
+    last = tx.execute(_LAST_PARTS, {"message_ids": list({group.of.message_id for group in groups})})
     numbers = {message_id: count(part + 1) for message_id, part in last}
-    for item in items:
-        key = item.claimed.key
-        for group in item.left:
-            new = DeliveryKey(key.message_id, next(numbers[key.message_id]))
-            tx.execute(_SPLIT_OFF, params(key, new_part=new.part, why=str(group[0].reply)))
-            _MOVE.run(
-                tx,
-                [
-                    {
-                        "of_message": key.message_id,
-                        "of_number": outcome.number,
-                        "to_part": new.part,
-                        "said": str(outcome.reply),
-                    }
-                    for outcome in group
-                ],
-            )
+    born = [
+        params(group.of, new_part=next(numbers[group.of.message_id]), why=group.reason) for group in groups
+    ]
+    tx.execute(_SPLIT_OFF, born)
+    _MOVE.run(
+        tx,
+        [
+            {"of_message": row["of_message"], "of_number": number, "new_part": row["new_part"]}
+            for group, row in zip(groups, born, strict=True)
+            for number in group.numbers
+        ],
+    )
