@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any
 
 from relay import log
+from relay.delivery.bench import Bench
 from relay.delivery.classify import Trouble
 from relay.delivery.clerk import Clerk
 from relay.delivery.gait import Gait
@@ -34,7 +35,6 @@ from relay.mail.reply import Reply
 from relay.routing.standing import Stand, State, sentence
 from relay.routing.upstreams import Upstream
 
-IDLE_SECONDS = 10.0
 MOST_AHEAD = 500  # deliveries that wait in memory: two seconds of work, but no more than this
 
 
@@ -70,7 +70,7 @@ class Lane:
         self._arrivals = count()
         self._runners: set[Runner] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resting: list[asyncio.Future[bool]] = []
+        self._bench = Bench()
         self._busy = 0
         self._busy_with_lower = 0
         self._ahead = 2 * upstream.concurrency
@@ -122,9 +122,7 @@ class Lane:
     def _stir_one(self) -> None:
         if not self._may_begin():
             return
-        if self._resting:
-            self._resting.pop().set_result(False)
-        elif len(self._runners) < self._slots:
+        if not self._bench.wake_one() and len(self._runners) < self._slots:
             runner = Runner(self, self._clerk)
             self._runners.add(runner)
             task = asyncio.ensure_future(runner.run())
@@ -138,7 +136,7 @@ class Lane:
         while self._closed_because is None and len(self._runners) <= self._slots:
             if self._may_begin():
                 return self._pop()
-            if await self._rested_in_vain() and not self._may_begin():
+            if not await self._bench.rest() and not self._may_begin():
                 break
         self._runners.discard(runner)
         return None
@@ -198,24 +196,6 @@ class Lane:
         if self.has_more and len(self._waiting) <= self._ahead // 2:
             self._on_room()
         return held
-
-    async def _rested_in_vain(self) -> bool:
-        """Rest until there is something to do; True: there was nothing for too long."""
-        loop = asyncio.get_running_loop()
-        waking: asyncio.Future[bool] = loop.create_future()
-        self._resting.append(waking)
-        timer = loop.call_later(IDLE_SECONDS, self._dismiss, waking)
-        try:
-            return await waking
-        finally:
-            timer.cancel()
-            if waking in self._resting:
-                self._resting.remove(waking)
-
-    def _dismiss(self, waking: asyncio.Future[bool]) -> None:
-        if waking in self._resting:
-            self._resting.remove(waking)
-            waking.set_result(True)
 
     # How the upstream fares ----------------------------------------------------------------------
 
@@ -383,9 +363,7 @@ class Lane:
         """Give back what waits, let end what has begun; after *seconds* hang up on it."""
         self._closed_because = reason
         self.give_all_back(reason)
-        for waking in self._resting:
-            waking.set_result(True)
-        self._resting.clear()
+        self._bench.dismiss_all()
         asked = None if self._purse is None else self._purse.close()
         unfinished: set[asyncio.Future[Any]] = {*self._tasks, *filter(None, [asked])}
         if not unfinished:

@@ -258,7 +258,7 @@ async def test_another_upstream_takes_over_from_the_next_delivery_on(
 async def test_an_idle_connection_is_closed_in_good_order(
     db: Database, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.delivery.lane.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("relay.delivery.bench.IDLE_SECONDS", 0.05)
     async with Office(db, upstream_at(upstream.port)).open() as office:
         await office.until_state(await office.submit("bob", hot=True), "done")
         await eventually(lambda: upstream.open == 0)
