@@ -322,6 +322,11 @@ def upstream_up(*, upstream: str) -> None:
     _emit("upstream_up", upstream=upstream)
 
 
+def upstream_heard(*, upstream: str, state: str, of: str) -> None:
+    """Another process found out that an upstream is down, or works again; this one goes by that."""
+    _emit("upstream_heard", upstream=upstream, state=state, of=of)
+
+
 def upstream_probed(*, upstream: str) -> None:
     """An upstream that was down is tried with one delivery."""
     _emit("upstream_probed", upstream=upstream)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -227,9 +227,22 @@ class Lane:
 
     def works(self) -> None:
         """A message was answered in order."""
-        if self.standing.works():
+        if self.standing.works(self._clerk.clock.now()):
             log.upstream_up(upstream=self.upstream.name)
             self._write_down()
+            self.stir()
+            self._on_room()
+
+    def hear(self, others: Iterable[Stand]) -> None:
+        """Heed how the upstream stands with other processes."""
+        told = self.standing.heeds(others, self._clerk.clock.now())
+        if told is None:
+            return
+        log.upstream_heard(upstream=self.upstream.name, state=told.state, of=told.owner)
+        self._write_down()
+        if told.state is State.DOWN:
+            self._pass_all_on()
+        else:
             self.stir()
             self._on_room()
 

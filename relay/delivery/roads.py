@@ -15,6 +15,7 @@ from relay.delivery.hands import Held
 from relay.delivery.lane import Lane
 from relay.queue.stops import Stops
 from relay.routing.routes import RoutingTable
+from relay.routing.standing import Stand
 from relay.routing.upstreams import Upstream
 
 
@@ -45,6 +46,7 @@ class Roads:
         self._stops = stops
         self._heeded_stops = stops.value
         self._lanes: dict[str, Lane] = {}  # by upstream
+        self._heard: Mapping[str, Sequence[Stand]] = {}  # of other processes, by upstream
         self._ways: dict[str, Sequence[Sequence[Share]]] = {}  # by route, the first rank first
 
     def stir(self) -> None:
@@ -57,6 +59,13 @@ class Roads:
         for lane in self._lanes.values():
             lane.measure(period)
             lane.stir()
+
+    def hear(self, stands: Mapping[str, Sequence[Stand]]) -> None:
+        """Heed how upstreams stand with other processes, also those that we have no lane to yet."""
+        self._heard = stands
+        for upstream_id, told in stands.items():
+            if upstream_id in self._lanes:
+                self._lanes[upstream_id].hear(told)
 
     def by_lane(self, route_ids: Iterable[str]) -> Mapping[Lane, Sequence[str]]:
         """Which of these routes lead to which lanes now; those that lead to none are left out."""
@@ -155,4 +164,5 @@ class Roads:
                 on_room=self._on_room,
                 elsewhere=lambda held: self.lane_for(held.claimed.route_id, held.claimed.octets),
             )
+            self._lanes[upstream.id].hear(self._heard.get(upstream.id, ()))
         return self._lanes[upstream.id]

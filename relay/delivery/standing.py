@@ -1,20 +1,24 @@
 """Whether an upstream can be sent to: up, down until some moment, or to be probed.
 
 An upstream that cannot be reached is left alone for a while, and its mail waits without being
-tried: it is the upstream's trouble, not the message's.
+tried: it is the upstream's trouble, not the message's.  What other processes found out counts where it
+is newer than what we did, so that not each of them has to try for itself.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from relay.mail.reply import Reply
+from relay.routing.standing import Stand, State
 
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=15), timedelta(minutes=15)
 _LONGEST_ASKED = timedelta(days=1)
 _JITTER = 0.2  # so that processes do not all come back at the same moment
 _STRIKES = 3
+_TOLD = frozenset({State.WORKS, State.DOWN})
 
 
 class Standing:
@@ -25,6 +29,7 @@ class Standing:
         self._failures = 0  # in a row
         self._strikes = 0  # fresh connections that broke under a message, in a row
         self._until: datetime | None = None
+        self._known_at = datetime.min.replace(tzinfo=UTC)  # when what we know was found out
         self.reason = ""  # of being down
         self.since: datetime | None = None  # it is down
 
@@ -51,6 +56,7 @@ class Standing:
         pause = max(pause, min(asked_for or pause, _LONGEST_ASKED))
         self._failures += 1
         self.since = self.since or now
+        self._known_at = now
         self._until = now + pause * (1 + _JITTER * self._rng.random())
         self.reason = str(reply)
         return self._until
@@ -60,9 +66,32 @@ class Standing:
         self._strikes += 1
         return self._strikes >= _STRIKES
 
-    def works(self) -> bool:
+    def works(self, now: datetime) -> bool:
         """A message was answered in order; True: that is news."""
         is_news = not self.is_up
+        self._known_at = now
         self._failures = self._strikes = 0
         self._until = self.since = None
         return is_news
+
+    def heeds(self, others: Iterable[Stand], now: datetime) -> Stand | None:
+        """Go by the newest of what *others* found out, if it changes anything; return that.
+
+        What is down with one of them is left alone here as long, then a probe of our own decides.  What is
+        down here and works there may be probed at once.
+        """
+        newest = max(
+            (each for each in others if each.state in _TOLD and each.since > self._known_at),
+            key=lambda each: each.since,
+            default=None,
+        )
+        if newest is None:
+            return None
+        if newest.state is State.WORKS and self.is_down(now):
+            self._until = now
+        elif newest.state is State.DOWN and self.is_up and newest.until is not None and now < newest.until:
+            self._until, self.since, self.reason = newest.until, newest.since, newest.reason or ""
+        else:
+            return None
+        self._known_at = newest.since
+        return newest

@@ -34,6 +34,7 @@ from relay.queue.items import Claimed
 from relay.queue.janitor import AT_MOST, ExpiryOrder, claim_expired, has_due, promote
 from relay.queue.stops import Stops
 from relay.routing.routes import RoutingTable
+from relay.routing.standing import load_stands
 from relay.settings import Settings
 
 POLL = timedelta(seconds=1)
@@ -163,6 +164,7 @@ class Worker:
             self._roads.measure(max(now - self._last_look, POLL))
             self._last_look = now
             await self._renew(now)
+            self._roads.hear(await self._db.read(load_stands, now, but_of=self._owner))
             if await self._db.read(has_due, now):
                 await self._move_on(now)
         if not self._clerk.ledger.is_stuck:

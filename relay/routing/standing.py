@@ -1,7 +1,8 @@
 """How upstreams stand: whether each takes mail now, and if not, why and until when.
 
-Each process finds out for itself, and writes it down when it changes; `why_shut` puts together what
-they wrote, for whoever asks why mail waits.
+Each process writes down what it finds out, when that changes.  Others read it about once a second, and
+need not find out for themselves (`relay.delivery.standing`); `why_shut` puts together what they wrote, for
+whoever asks why mail waits.
 """
 
 from __future__ import annotations
@@ -128,10 +129,15 @@ def forget_stands(tx: Connection, owners: Sequence[str]) -> list[None]:
     return [None] * len(owners)
 
 
-def load_stands(tx: Connection, now: datetime) -> Mapping[str, Sequence[Stand]]:
-    """Return how upstreams stand with the processes that live, by upstream; of untroubled ones nothing."""
+def load_stands(tx: Connection, now: datetime, *, but_of: str = "") -> Mapping[str, Sequence[Stand]]:
+    """Return how upstreams stand with the processes that live, by upstream; of untroubled ones nothing.
+
+    *but_of*: all but this process.
+    """
     found = defaultdict[str, list[Stand]](list)
-    query = select(upstream_standing).where(upstream_standing.c.owner.in_(_LIVING))
+    query = select(upstream_standing).where(
+        upstream_standing.c.owner.in_(_LIVING), upstream_standing.c.owner != but_of
+    )
     for row in tx.execute(query.order_by(upstream_standing.c.owner), {"since": now - DEAD_AFTER}):
         stand = Stand(
             row.upstream_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -16,7 +17,7 @@ from relay.db.engine import read_with, write_with
 from relay.routing.standing import State, load_stands, why_shut
 from tests.delivery.makers import upstream_at
 from tests.delivery.office import Office, eventually
-from tests.delivery.test_limits import known
+from tests.delivery.test_limits import all_done, known, stands, takes
 from tests.kit.upstream import FakeUpstream, once_open
 
 TOLD = ("upstream_down", "passed_on", "upstream_probed", "upstream_up", "attempt_finished")
@@ -118,3 +119,42 @@ async def test_while_a_probe_is_under_way_all_other_mail_goes_elsewhere(db: Data
             gate.set()
             await office.until_state(probe, "done")
             assert [a.upstream for a in await office.attempts(probe)] == ["first"]
+
+
+async def test_what_one_process_finds_out_another_need_not_try(db: Database, engine: Engine) -> None:
+    async with FakeUpstream() as upstream:
+        upstream.on("CONNECT", "554 No")
+        first = upstream_at(upstream.port, name="first")
+        await known(db, first)
+        one, other = Office(db, first, owner="node/0"), Office(db, first, owner="node/1")
+        other.new_id = one.new_id
+        for office in (one, other):
+            write_with(engine, nodes.beat, nodes.Beat(office.owner, one.clock.now(), one.clock.now()))
+
+        async def states() -> dict[str, str]:
+            return {row.owner: row.state for row in await stands(db)}
+
+        async with one.open():
+            letters = [await one.submit("bob", hot=True)]
+            await eventually(lambda: are(states, {"node/0": "down"}))
+
+            # Down there, so left alone here: nothing is handed over, nothing claimed.
+            async with other.open():
+                letters.append(await other.submit("cid", hot=True))
+                await eventually(lambda: are(states, {"node/0": "down", "node/1": "down"}))
+                await other.turn(timedelta(seconds=1))
+                assert not takes(other)
+                assert upstream.connections == 1
+
+                # Its own probe decides; and the first hears of it without having waited for its own.
+                upstream.rules.clear()
+                await other.turn(timedelta(seconds=18))
+                await all_done(other, letters)
+                await eventually(lambda: are(states, {"node/0": "down", "node/1": "works"}))
+                assert not takes(one)
+                await one.turn(timedelta(seconds=1))
+                await eventually(lambda: takes(one))
+
+
+async def are(states: Callable[[], Awaitable[dict[str, str]]], expected: dict[str, str]) -> bool:
+    return await states() == expected
