@@ -238,7 +238,7 @@ class Lane:
         told = self.standing.heeds(others, self._clerk.clock.now())
         if told is None:
             return
-        log.upstream_heard(upstream=self.upstream.name, state=told.state, of=told.owner)
+        log.upstream_heard(upstream=self.upstream.name, state=told.state.value, of=told.owner)
         self._write_down()
         if told.state is State.DOWN:
             self._pass_all_on()
@@ -336,7 +336,8 @@ class Lane:
             return
         self.upstream = upstream
         self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname, self._clerk.tokens)
-        self.standing = Standing(self._clerk.rules().rng)  # perhaps that was what was wrong
+        # Perhaps that was what was wrong.
+        self.standing = Standing(self._clerk.rules().rng, self._clerk.clock.now())
         self._gait = Gait()
         self._take_new_purse()
         self._write_down()

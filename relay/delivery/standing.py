@@ -18,18 +18,22 @@ FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=15), timedelta(minutes=15)
 _LONGEST_ASKED = timedelta(days=1)
 _JITTER = 0.2  # so that processes do not all come back at the same moment
 _STRIKES = 3
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _TOLD = frozenset({State.WORKS, State.DOWN})
 
 
 class Standing:
-    """How one upstream stands with us; what becomes of connections and messages there decides."""
+    """How one upstream stands with us; what becomes of connections and messages there decides.
 
-    def __init__(self, rng: Random) -> None:
+    *known_at*: whatever was found out before then means nothing, for the upstream was set otherwise.
+    """
+
+    def __init__(self, rng: Random, known_at: datetime = _NEVER) -> None:
         self._rng = rng
         self._failures = 0  # in a row
         self._strikes = 0  # fresh connections that broke under a message, in a row
         self._until: datetime | None = None
-        self._known_at = datetime.min.replace(tzinfo=UTC)  # when what we know was found out
+        self._known_at = known_at  # when what we know was found out
         self.reason = ""  # of being down
         self.since: datetime | None = None  # it is down
 

@@ -68,6 +68,12 @@ def test_what_works_again_elsewhere_is_probed_at_once() -> None:
     assert standing.heeds([works(at=2 * SECOND)], NOON + 5 * SECOND) is None, "once"
 
 
+def test_what_was_found_out_before_the_upstream_was_changed_means_nothing() -> None:
+    changed = Standing(Random(1), NOON + 2 * SECOND)
+    assert changed.heeds([down(SECOND, until=MINUTE)], NOON + 3 * SECOND) is None
+    assert changed.heeds([down(3 * SECOND, until=MINUTE)], NOON + 3 * SECOND) is not None
+
+
 def test_of_several_the_newest_word_counts() -> None:
     several: Iterable[Stand] = [down(SECOND, until=MINUTE), works(2 * SECOND)]
     assert ours(*several, now=3 * SECOND)[1] is None
