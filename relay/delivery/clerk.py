@@ -125,9 +125,8 @@ class Clerk:
         """Put a delivery back into the queue, untried, as one for each of these groups of recipients."""
         self.hands.let_go(held)
         if not held.is_lost:
-            self._write(split, Split(held.claimed, groups, _APART)).add_done_callback(
-                lambda _: self._on_more()
-            )
+            written = self._write(split, Split(held.claimed, groups, _APART))
+            written.add_done_callback(lambda _: self._on_more())
 
     def _settled(self, held: Held, settlement: Settlement, settled: Settled) -> None:
         if not settled.is_ours:

@@ -105,7 +105,7 @@ class Lane:
         if self._closed_because is not None:
             self._clerk.give_back(held, self._closed_because)
             return
-        if self.is_direct and len(apart := destinations_of(held.claimed.envelope)) > 1:
+        if self.upstream.kind is Kind.MX and len(apart := destinations_of(held.claimed.envelope)) > 1:
             self._clerk.split(held, tuple(map(tuple, apart.values())))
             return
         self._line.put(held)
@@ -113,12 +113,8 @@ class Lane:
 
     def shed(self, number: int, reason: str) -> None:
         """Give the *number* least urgent back to the queue, where other processes see them."""
-        everybody = self._line.empty()
-        for place, held in enumerate(everybody):
-            if place < len(everybody) - number:
-                self._line.put(held)
-            else:
-                self._clerk.give_back(held, reason)
+        for held in self._line.shed(number):
+            self._clerk.give_back(held, reason)
 
     def stir(self) -> None:
         """Set to work whoever has something to do."""
@@ -156,14 +152,11 @@ class Lane:
         self._finished += 1
         self._line.done(held)
 
-    @property
-    def is_direct(self) -> bool:
-        """Whether it leads to each domain's own servers."""
-        return self.upstream.kind is Kind.MX
-
     def destination(self, held: Held) -> str:
-        """The domain that *held* goes to, where that has servers of its own."""
-        return held.claimed.envelope.recipients[0].address.domain_key if self.is_direct else ""
+        """The domain that *held* goes to, where each has servers of its own."""
+        if self.upstream.kind is not Kind.MX:
+            return ""
+        return held.claimed.envelope.recipients[0].address.domain_key
 
     @property
     def _slots(self) -> int:

@@ -79,6 +79,14 @@ class Line:
             if not waiting:
                 del self._aside[to]
 
+    def shed(self, number: int) -> list[Held]:
+        """Take the *number* least urgent out of the line."""
+        everybody = self.empty()
+        staying = max(len(everybody) - number, 0)
+        for held in everybody[:staying]:
+            self.put(held)
+        return everybody[staying:]
+
     def empty(self) -> list[Held]:
         """Take everybody out of the line, the most urgent first."""
         everybody = sorted([*self._ready, *(place for those in self._aside.values() for place in those)])

@@ -125,7 +125,7 @@ class Runner:
         """Draw the consequences of what was answered, for the message, the connection and the lane."""
         trouble, was_fresh = tried.answers.trouble, link.is_fresh
         link.messages += 1
-        if not link.destination and (complaint := _complaint(tried.answers)) is not None:
+        if (complaint := _complaint(link, tried.answers)) is not None:
             self._lane.slow_down(complaint)
         if trouble is None:
             self._clerk.conclude(held, content, tried)
@@ -138,23 +138,26 @@ class Runner:
             # An upstream may close an idle connection at any time: no reason to wait for half an hour.
             self._lane.put(held)
             return
-        if link.destination:  # whatever is wrong there, the lane leads to others as well
+        # Where the lane leads to many, what is wrong with one of them is no trouble of the lane.
+        if link.destination or not self._is_passed_on(held, trouble, was_fresh=was_fresh):
             self._clerk.conclude(held, content, tried)
-            return
+
+    def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
+        """Tell the lane of its trouble; True: *held*, not looked at yet, goes again at once or elsewhere."""
         says_no_more = was_fresh and trouble.reply.code == 421
         if says_no_more and asks_for_less(trouble.reply) and self._lane.has_others(self):
             says_no_more = False  # it bears those that stand: see `slow_down`
             if trouble.step is Step.MAIL:
                 self._lane.put(held)
-                return
+                return True
         if trouble.scope is Scope.UPSTREAM or says_no_more:
             self._lane.go_down(trouble)
-            if trouble.step is Step.MAIL:  # the message itself was not looked at yet
+            if trouble.step is Step.MAIL:
                 self._lane.pass_on(held)
-                return
+                return True
         elif was_fresh and self._lane.standing.broke():
             self._lane.go_down(trouble)
-        self._clerk.conclude(held, content, tried)
+        return False
 
     def _nothing_sent(self, held: Held, began_at: datetime, why_not: Reply) -> Try:
         numbers = [r.number for r in held.claimed.envelope.recipients]
@@ -194,11 +197,14 @@ def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:
     return replace(answers, replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
 
 
-def _complaint(answers: Answers) -> Reply | None:
+def _complaint(link: Link, answers: Answers) -> Reply | None:
     """What was said that asks for less; nothing, if the upstream took the message for anybody.
 
-    What it says to a login or the like is about us (see `Scope`), not about how much we send.
+    What it says to a login or the like is about us (see `Scope`), not about how much we send; what one
+    destination of many says is no matter of the others.
     """
+    if link.destination:
+        return None
     trouble = answers.trouble
     if trouble is not None:
         return trouble.reply if trouble.scope is not Scope.UPSTREAM and asks_for_less(trouble.reply) else None
