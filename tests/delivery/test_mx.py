@@ -204,7 +204,7 @@ async def test_where_the_operator_demands_tls_it_is_that_or_nothing(
         "[127.0.0.2]"
     )
     first.tls = server_context(authority, FIRST)
-    facts = {"tls": Tls.STARTTLS, "pinned_ca": pem(authority)}
+    facts: dict[str, Any] = {"tls": Tls.STARTTLS, "pinned_ca": pem(authority)}
     assert (await Road(dns, first, **facts).send())[1] is not None
     facts = {"tls": Tls.STARTTLS, "pinned_ca": pem(trustme.CA())}
     assert "None of the mail exchangers" in await Road(dns, first, **facts).trouble()
