@@ -19,6 +19,7 @@ from relay.cli.service_options import (
     OAuthGrant,
     PresetName,
     Region,
+    Resolver,
     Scope,
     Subject,
     Tenant,
@@ -32,12 +33,14 @@ app = typer.Typer(no_args_is_help=True, help="Where mail goes.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The upstream's name, of your choice.")]
 Host = Annotated[str | None, typer.Option(metavar="HOST", help="Its host name or IP address.")]
 Port = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Its port; 587 if not given, with --tls implicit 465.")
+    int | None,
+    typer.Option(min=1, max=65535, help="Its port; 587 if not given, with --tls implicit 465, for mx 25."),
 ]
 Tls = Annotated[
-    Literal["none", "starttls", "implicit"] | None,
+    Literal["none", "opportunistic", "starttls", "implicit"] | None,
     typer.Option(
-        help="How it is secured; by its port if not given. Where STARTTLS is not offered, no mail is sent."
+        help="How it is secured; by its port if not given, for mx opportunistic. With starttls no mail is "
+        "sent where that is not offered."
     ),
 ]
 Username = Annotated[str | None, typer.Option(metavar="TEXT", help='To log in there; "none": without login.')]
@@ -74,8 +77,11 @@ def add(
     name: Name,
     *,
     kind: Annotated[
-        Literal["smtp", "sandbox", "http-raw", "graph", "gmail", "ses", "mailgun"],
-        typer.Option(help="A server, a service over HTTP, or a sandbox: mail is kept here and shown."),
+        Literal["smtp", "mx", "sandbox", "http-raw", "graph", "gmail", "ses", "mailgun"],
+        typer.Option(
+            help="A server, each domain's own servers (mx), a service over HTTP, or a sandbox: mail is kept "
+            "here and shown."
+        ),
     ] = "smtp",
     preset: PresetName = None,
     host: Host = None,
@@ -94,6 +100,7 @@ def add(
     url: Url = None,
     domain: Domain = None,
     region: Region = None,
+    resolver: Resolver = None,
     oauth: OAuthGrant = None,
     client_id: ClientId = None,
     tenant: Tenant = None,
@@ -113,8 +120,9 @@ def add(
     from relay.routing.upstreams import Kind, Upstream
 
     service = ServiceWanted(
-        preset=one_preset(preset), url=url, domain=domain, region=region, oauth=oauth, client_id=client_id,
-        tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
+        preset=one_preset(preset), url=url, domain=domain, region=region, resolver=resolver, oauth=oauth,
+        client_id=client_id, tenant=tenant, token_url=token_url, scope=scope, subject=subject,
+        key=key.read() if key else None,
     )  # fmt: skip
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
@@ -124,7 +132,7 @@ def add(
     )  # fmt: skip
     desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
-    is_untestable = fresh.kind is Kind.SANDBOX or needs_consent(fresh)
+    is_untestable = not fresh.can_be_tested or needs_consent(fresh)
     report = None if no_test or is_untestable else probe.walk(desk, fresh)
     if report is not None and not report.is_good:
         told = f'"{name}" was not added: {report.verdict} Mend it, or save it as it is with --no-test.'
@@ -192,6 +200,7 @@ def edit(
     url: Url = None,
     domain: Domain = None,
     region: Region = None,
+    resolver: Resolver = None,
     oauth: OAuthGrant = None,
     client_id: ClientId = None,
     tenant: Tenant = None,
@@ -208,7 +217,7 @@ def edit(
     from relay.routing.soundness import warnings
 
     service = ServiceWanted(
-        url=url, domain=domain, region=region, oauth=oauth, client_id=client_id,
+        url=url, domain=domain, region=region, resolver=resolver, oauth=oauth, client_id=client_id,
         tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
     )  # fmt: skip
     wanted = upstreams.Wanted(

@@ -108,6 +108,11 @@ class Upstream:
         return f"{self.host}:{self.port}" if self.host else self.options.url or "kept here"
 
     @property
+    def can_be_tested(self) -> bool:
+        """Whether there is one place to go to: there is none in a sandbox, nor to all domains at once."""
+        return self.kind is not Kind.SANDBOX and (self.kind is not Kind.MX or self.own_address is not None)
+
+    @property
     def own_address(self) -> Address | None:
         """The account's own address: the one that was given, or its user name if that is one."""
         if self.sender_address is not None or self.username is None:
