@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import count
 
 from relay.delivery.hands import Held
+from relay.mail.priority import Priority
 
 _Place = tuple[datetime, int, Held]  # the most urgent first, of equals the one that came first
 
@@ -48,10 +49,14 @@ class Line:
         heapq.heappush(self._ready, (held.claimed.rank_at, next(self._arrivals), held))
 
     def first(self, at_most: int) -> Held | None:
-        """The most urgent that may go, if *at_most* of one destination go at a time."""
+        """The most urgent that may go, if *at_most* of one destination go at a time.
+
+        Level 1 has a place of its own besides, as it has in the lane.
+        """
         while self._ready:
             held = self._ready[0][2]
-            if not (to := self._destination(held)) or self._going[to] < at_most:
+            most = at_most + (held.claimed.priority is Priority.VERY_HIGH)
+            if not (to := self._destination(held)) or self._going[to] < most:
                 return held
             heapq.heappush(self._aside.setdefault(to, []), heapq.heappop(self._ready))
         return None

@@ -60,7 +60,8 @@ class Mx:
         self._tokens = tokens
         self._resolver = Resolver(upstream.options.name_server)
         self._verifying = Trust(replace(upstream, verify_tls=True))
-        self._encrypting = Trust(replace(upstream, verify_tls=False, pinned_ca=None))
+        pinned = upstream.pinned_ca if upstream.tls is Tls.STARTTLS else None
+        self._encrypting = Trust(replace(upstream, verify_tls=False, pinned_ca=pinned))
         self._policies = Policies(self._resolver, self._verifying, clock, port=https_port)
         self._avoided = Avoided(clock, self._rng)
 
