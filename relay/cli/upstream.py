@@ -141,13 +141,14 @@ def add(
     if report is not None:
         probe.remember(desk, made, report)
     shown = upstreams.one(desk, made.name)
+    first_steps = preset or ("direct" if made.kind is Kind.MX else None)
     return Shown(
         upstreams.document(shown),
         (
             *([probe.steps(report)] if report else []),
             f'Upstream "{made.name}" was added.',
             upstreams.card(shown),
-            *([PRESETS[preset].instructions.rstrip()] if preset else []),
+            *([PRESETS[first_steps].instructions.rstrip()] if first_steps else []),
             *([f'Now give consent: "relay upstream authorize {made.name}".'] if needs_consent(made) else []),
         ),
         warnings(made),

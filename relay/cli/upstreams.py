@@ -19,6 +19,7 @@ from relay.mail.address import Address, BadAddress
 from relay.mail.rewriting import to_members
 from relay.routing import routes
 from relay.routing.health import CheckResult, Health, load_health
+from relay.routing.presets import PRESETS
 from relay.routing.standing import load_stands
 from relay.routing.tokens import Token, find_token
 from relay.routing.upstreams import Kind, Password, Tls, Upstream, all_upstreams, find_upstream
@@ -72,13 +73,14 @@ class Wanted:
             changes["sender_address"] = address(self.sender, "--sender")
         if self.archive is not None:
             changes["archive_address"] = address(self.archive, "--archive")
-        if upstream.kind is Kind.MX:
+        preset = self.service.preset
+        if Kind.MX in {upstream.kind, PRESETS[preset].kind if preset else None}:
             tls = Tls.OPPORTUNISTIC if upstream.port == 0 else upstream.tls
             changes |= {
                 "port": self.port or upstream.port or _MAIL_PORT,
                 "tls": Tls(self.tls) if self.tls else tls,
             }
-        elif upstream.kind is Kind.SMTP and (self.service.preset is None or self.port or self.tls):
+        elif upstream.kind is Kind.SMTP and (preset is None or self.port or self.tls):
             changes |= self._port_and_tls(upstream)
         return self.service.applied_to(replace(upstream, **changes), sealer)
 

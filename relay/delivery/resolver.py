@@ -76,6 +76,16 @@ class Resolver:
         """The TXT records of *name*, the strings of each joined.  Raises NoSuchName or CannotAsk."""
         return [b"".join(record.strings) for record in await self._ask(name, "TXT") or ()]
 
+    async def is_out(self) -> bool:
+        """Whether nobody can be asked about anything at present, not even about the root."""
+        try:
+            await Resolver(self._server, seconds=self._seconds)._ask("", "NS")  # noqa: SLF001  nothing kept
+        except NoSuchName:
+            return False
+        except CannotAsk:
+            return True
+        return False
+
     async def _ask(self, name: str, kind: str) -> dns.resolver.Answer | None:
         """The records of one kind; None if there are none."""
         import dns.exception  # noqa: PLC0415  only where DNS is asked: it takes time and memory

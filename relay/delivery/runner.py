@@ -69,7 +69,8 @@ class Runner:
             if trouble.scope is not Scope.MESSAGE:
                 self._lane.cannot_connect(held, trouble)
                 return
-            why_not = trouble.reply  # only its destination cannot be sent to
+            why_not = trouble.reply  # only its destination cannot be sent to: the lane works
+            self._lane.works()
         content = await self._clerk.content_of(held)
         try:
             if content is None:
@@ -138,9 +139,11 @@ class Runner:
             # An upstream may close an idle connection at any time: no reason to wait for half an hour.
             self._lane.put(held)
             return
-        # Where the lane leads to many, what is wrong with one of them is no trouble of the lane.
-        if link.destination or not self._is_passed_on(held, trouble, was_fresh=was_fresh):
-            self._clerk.conclude(held, content, tried)
+        if link.destination:  # what is wrong with one of many is no trouble of the lane
+            self._lane.works()
+        elif self._is_passed_on(held, trouble, was_fresh=was_fresh):
+            return
+        self._clerk.conclude(held, content, tried)
 
     def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
         """Tell the lane of its trouble; True: *held*, not looked at yet, goes again at once or elsewhere."""

@@ -214,6 +214,16 @@ The user name is the word "resend", the password an API key that may send mail.
             username="resend",
         ),
         Preset(
+            "direct",
+            "No provider: straight to each domain's own servers",
+            """\
+They take mail only from a machine with a fixed address whose name leads back to it (reverse DNS),
+for domains whose SPF names that address and whose mail is signed (relay dkim add).
+The network must let port 25 out; many do not. See docs/upstreams.md.
+""",
+            kind=Kind.MX,
+        ),
+        Preset(
             "http-raw",
             "A service of your own, over HTTP",
             """\

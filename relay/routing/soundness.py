@@ -117,15 +117,11 @@ def _check_direct(upstream: Upstream) -> None:
 
 
 def _warnings_of_direct(upstream: Upstream) -> tuple[str, ...]:
-    always = (
-        "Mail that comes straight from here is taken only if this machine has a fixed address with a name "
-        "that leads back to it, SPF and DKIM, and if the network lets port 25 out: see docs/upstreams.md."
-    )
     if upstream.tls is Tls.NONE:
-        return (always, "Without TLS, mail travels readable for everybody on the way.")
+        return ("Without TLS, mail travels readable for everybody on the way.",)
     if upstream.tls is Tls.STARTTLS and upstream.verify_tls:
-        return (always, "Many servers have certificates that cannot be verified: they get no mail now.")
-    return (always,)
+        return ("Many servers have certificates that cannot be verified: they get no mail now.",)
+    return ()
 
 
 def _folded_host(host: str) -> str:

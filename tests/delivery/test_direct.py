@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from dns.rcode import Rcode
 from sqlalchemy import select
 
 from relay.db.database import Database
@@ -182,6 +183,23 @@ async def test_a_slow_domain_has_its_share_of_the_slots_and_no_more(
         for message in [*slow, urgent]:
             await ended(office, message)
         assert one.most_open == 2, "a quarter of four, and the one for level 1"
+
+
+async def test_without_a_name_server_mail_waits_untried(
+    db: Database, direct: Upstream, dns: FakeDns, one: FakeUpstream, two: FakeUpstream
+) -> None:
+    for name in (".", "one.example", "two.example"):
+        dns.fails(name, Rcode.SERVFAIL)
+    async with Office(db, direct).open() as office:
+        messages = [await office.submit("a@one.example"), await office.submit("b@two.example")]
+        await eventually(lambda: not office.worker.accepts("R1"))
+        for message in messages:
+            await office.until_state(message, "queued")
+            assert await office.attempts(message) == []
+        del dns.codes["."], dns.codes["two.example"]
+        await office.turn(timedelta(seconds=20))
+        await office.until_state(messages[0], "waiting")  # the probe: nothing but its own domain is broken
+        await office.until_state(messages[1], "done")
 
 
 async def test_a_connection_is_kept_for_the_next_message_there(

@@ -166,6 +166,19 @@ async def test_an_address_literal(dns: FakeDns, first: FakeUpstream) -> None:
     assert dns.asked == []
 
 
+async def test_a_name_server_that_is_away_altogether_is_the_trouble_of_all(
+    dns: FakeDns, first: FakeUpstream
+) -> None:
+    dns.fails("broken.example", Rcode.SERVFAIL)
+    road = Road(dns, first)
+    assert "SERVFAIL" in await road.trouble("broken.example")
+    assert dns.asked[-1] == "udp NS ."
+    dns.fails(".", Rcode.SERVFAIL)
+    with pytest.raises(Trouble) as found:
+        await road.mx.connect("broken.example")
+    assert found.value.scope is Scope.UPSTREAM
+
+
 # Opportunistic TLS ----------------------------------------------------------------------------------
 
 

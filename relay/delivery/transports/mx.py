@@ -66,8 +66,16 @@ class Mx:
         self._avoided = Avoided(clock, self._rng)
 
     async def connect(self, destination: str = "") -> Pipeline:
-        """Open a connection to the first host of *destination* that can be reached.  Raises Trouble."""
-        found = await self.look_up(destination)
+        """Open a connection to the first host of *destination* that can be reached.
+
+        Raises Trouble; without any name server to ask, it is that of the upstream as a whole.
+        """
+        try:
+            found = await self.look_up(destination)
+        except Trouble as fault:
+            if isinstance(fault.__cause__, CannotAsk) and await self._resolver.is_out():
+                raise Trouble(fault.reply, Scope.UPSTREAM, fault.step) from fault
+            raise
         trouble = no_usable_exchanger(destination)
         for host in found.hosts:
             if (reply := self._avoided.why(host)) is not None:
