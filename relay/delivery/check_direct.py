@@ -20,7 +20,10 @@ _IN_THE_CLEAR = "TLS does not work there, so mail goes in the clear."
 async def check_direct(
     upstream: Upstream, *, hostname: str, whom: Address | None, letter: bytes | None, tokens: TokenSource
 ) -> Report:
-    """Walk to the first host that takes mail for the domain of *whom*; with a *letter*, it is really sent."""
+    """Walk to the first host that takes mail for the domain of *whom*; with a *letter*, it is really sent.
+
+    What is offered there has the null sender, unless the upstream has one: any other were a lie.
+    """
     if whom is None:
         return Report((), "Each domain has its own servers: test the way to some with --address ADDRESS.")
     transport, clock = Mx(upstream, hostname, tokens), asyncio.get_running_loop().time
@@ -44,7 +47,8 @@ async def _walked(transport: Mx, hop: Upstream, whom: Address, letter: bytes | N
         opening = await transport.opening(hop)
     except Trouble as trouble:
         return _ended(failure(trouble, 0.0, hop.port))
-    report = await Walk(hop, opening, whom, letter).to_the_end()
+    sender = hop.sender_address or Address.NULL
+    report = await Walk(hop, opening, whom, letter, sender).to_the_end()
     last = report.findings[-1]
     if hop.tls is not Tls.OPPORTUNISTIC or last.is_good or last.step is not Step.TLS:
         return report

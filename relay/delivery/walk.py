@@ -21,16 +21,22 @@ from relay.routing.upstreams import Tls, Upstream
 class Walk:
     """One way to one upstream, and what was found on it.
 
-    The last steps offer a message from and to *whom*, and take it back before it is sent; with a
-    *letter* it is really sent.
+    The last steps offer a message to *whom*, from there too if no *sender* is given, and take it back
+    before it is sent; with a *letter* it is really sent.
     """
 
     def __init__(
-        self, upstream: Upstream, opening: Opening, whom: Address | None, letter: bytes | None
+        self,
+        upstream: Upstream,
+        opening: Opening,
+        whom: Address | None,
+        letter: bytes | None,
+        sender: Address | None = None,
     ) -> None:
         self._upstream = upstream
         self._opening = opening
         self._whom = whom
+        self._sender = sender
         self._letter = letter
         self._findings: list[Finding] = []
         self._begun_at = 0.0
@@ -89,7 +95,8 @@ class Walk:
         return told if der is None else f"{told}; {certificate_facts(der, self._upstream.host)}"
 
     async def _offer(self, pipeline: Pipeline, whom: Address) -> None:
-        envelope = Envelope(whom, (Recipient(1, whom),), smtputf8=not whom.is_ascii)
+        sender = whom if self._sender is None else self._sender
+        envelope = Envelope(sender, (Recipient(1, whom),), smtputf8=not whom.is_ascii)
         mail = mail_command(envelope, self._letter or b"", Priority.NORMAL, pipeline.offers)
         rcpt = rcpt_command(envelope.recipients[0], pipeline.offers)
         await self._take(Step.MAIL, partial(_agreed, pipeline, mail, Step.MAIL))

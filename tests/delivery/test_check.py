@@ -158,6 +158,7 @@ async def test_the_way_to_the_first_server_of_a_domain_that_answers(dns: FakeDns
         assert "certificate for mx2.example.com, by " in report.findings[5].detail
         assert report.findings[5].hint is None
         assert server.transactions == []
+        assert any(line.startswith("MAIL FROM:<> ") for line in server.commands)
         report = await check_direct(server, dns, letter=LETTER)
         assert report.verdict == "The test message to ann@example.com was taken: 250 2.0.0 Taken"
 
