@@ -73,16 +73,17 @@ class Line:
         return held
 
     def done(self, held: Held) -> None:
-        """The turn of *held* is over: somebody of its destination may be next."""
+        """The turn of *held* is over: others of its destination may be next."""
         if not (to := self._destination(held)):
             return
         self._going[to] -= 1
         if not self._going[to]:
             del self._going[to]
-        if waiting := self._aside.get(to):
+        waiting = self._aside.pop(to, [])
+        for _ in range(min(len(waiting), 2)):  # for its place, and for another if there are more by now
             heapq.heappush(self._ready, heapq.heappop(waiting))
-            if not waiting:
-                del self._aside[to]
+        if waiting:
+            self._aside[to] = waiting
 
     def shed(self, number: int) -> list[Held]:
         """Take the *number* least urgent out of the line."""

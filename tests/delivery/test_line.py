@@ -68,6 +68,17 @@ def test_those_beyond_the_share_step_aside_and_come_back_one_by_one() -> None:
     assert go(line, 1) == [urgent]
 
 
+def test_a_share_that_grew_is_used_by_and_by() -> None:
+    line = Line(domain)
+    for number in range(9):
+        line.put(held(number, "slow.example"))
+    going = go(line, 1)
+    for most in (2, 3, 3):
+        line.done(going.pop())
+        going += go(line, 3)
+        assert len(going) == most
+
+
 def test_level_1_has_a_place_of_its_own() -> None:
     line = Line(domain)
     for number in range(3):
