@@ -59,6 +59,7 @@ def server_context(paths: CertificatePaths) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 1  # not two: mail programs open one connection after the other (RFC 8446 §4.6.1)
     context.show(paths)
     return context
 

@@ -77,7 +77,20 @@ def add(
     name: Name,
     *,
     kind: Annotated[
-        Literal["smtp", "mx", "sandbox", "http-raw", "graph", "gmail", "ses", "mailgun"],
+        Literal[
+            "smtp",
+            "mx",
+            "sandbox",
+            "http-raw",
+            "graph",
+            "gmail",
+            "ses",
+            "mailgun",
+            "postmark",
+            "sendgrid",
+            "resend",
+            "brevo",
+        ],
         typer.Option(
             help="A server, each domain's own servers (mx), a service over HTTP, or a sandbox: mail is kept "
             "here and shown."

@@ -23,6 +23,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from functools import partial
 from io import BytesIO
 from operator import attrgetter
 from typing import Any
@@ -213,12 +216,26 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
         reduce: Callable[[Any], Any] = _as_usual
         if is_dataclass(kind) and (known := fields(kind)) and all(field.init for field in known):
             reduce = _by_fields(kind, [field.name for field in known])
+        elif issubclass(kind, tuple) and hasattr(kind, "_make"):
+            reduce = partial(_as_tuple, kind)
+        elif kind is datetime:
+            reduce = datetime.__reduce__
+        elif issubclass(kind, Enum):
+            reduce = partial(_by_value, kind)
         self[kind] = reduce
         return reduce
 
 
 def _as_usual(value: Any) -> Any:
     return value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+
+
+def _as_tuple(kind: type, value: Any) -> Any:
+    return kind, tuple(value)
+
+
+def _by_value(kind: type, value: Any) -> Any:
+    return kind, (value._value_,)  # `value` is a property, written in Python
 
 
 def _by_fields(kind: type, names: Sequence[str]) -> Callable[[Any], Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from relay.queue.claim import LEASE
@@ -45,7 +45,7 @@ class Hands:
         """Hold what was claimed from the table; its content only if the budget has room for it."""
         octets = len(claimed.content or b"")
         if octets and not self._handover.budget.take(octets):
-            claimed, octets = replace(claimed, content=None), 0
+            claimed, octets = claimed._replace(content=None), 0
         held = Held(claimed, is_hot=False, until=claimed.lease.until, octets=octets)
         self._held.add(held)
         return held

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -121,4 +120,4 @@ def _slim(settlement: Settlement) -> Settlement:
     """The same without the letter itself, which need not travel to the scribe a second time."""
     if settlement.claimed.content is None:
         return settlement
-    return replace(settlement, claimed=replace(settlement.claimed, content=None))
+    return settlement._replace(claimed=settlement.claimed._replace(content=None))

@@ -93,8 +93,8 @@ class Outgoing:
     def _signed(
         self, order: _Order, content: bytes, offers: Offers, stationery: Stationery, now: datetime
     ) -> bytes:
-        """*content* signed for the domain of its From, if there is a key for it."""
-        if not stationery.signers:
+        """*content* signed for the domain of its From, if there is a key for it and it would last."""
+        if not (stationery.signers and offers.is_verbatim):
             return content
         header = scan(content)
         keys = _keys_for(header, stationery)

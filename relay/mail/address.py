@@ -18,15 +18,15 @@ MAX_ADDRESS_OCTETS = 254  # RFC 5321 §4.5.3.1.3: a path of 256, less its bracke
 
 _BEYOND_ASCII = r"\u0080-\ud7ff\ue000-\U0010ffff"
 _ATEXT = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_BEYOND_ASCII}]"
-_LOCAL = re.compile(rf'(?:{_ATEXT}++(?:\.{_ATEXT}++)*+|"(?:[ !#-\[\]-~{_BEYOND_ASCII}]|\\[ -~])*+")')
+_LOCAL = re.compile(rf'(?:{_ATEXT}++(?:\.{_ATEXT}++)*|"(?:[ !#-\[\]-~{_BEYOND_ASCII}]|\\[ -~])*")')
 _LETTER = rf"[A-Za-z0-9{_BEYOND_ASCII}]"
-_LABEL = rf"{_LETTER}++(?:-++{_LETTER}++)*+"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+")
+_LABEL = rf"{_LETTER}++(?:-++{_LETTER}++)*"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LITERAL = re.compile(r"\[(?:IPv6:([0-9A-Fa-f:.]++)|([0-9.]++))\]", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
 _WITH_BACKSLASH = r"\\\1"
-_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*+(?:,@{_LABEL}(?:\.{_LABEL})*+)*+:")
+_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:")
 
 
 class BadAddress(ValueError):

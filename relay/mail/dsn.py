@@ -11,13 +11,13 @@ EVENTS = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 # xtext that decodes to printable ASCII and white space, as both parameters must (RFC 3461 §4.2, §4.4).
 _XCHAR = r"[!-*,-<>-~]"
 _HEXCHAR = r"\+(?:[2-6][0-9A-F]|7[0-9A-E])"
-_XTEXT = re.compile(rf"(?:{_XCHAR}|{_HEXCHAR})++")
+_XTEXT = re.compile(rf"(?:{_XCHAR}|{_HEXCHAR})+")
 _ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+\-/?^_`{|}~]++")
 # utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 §3): a backslash stands only before x{…}.
 _EMBEDDED = r"\\x\{(?:[1-9A-F][0-9A-F]?|[1-9A-F][0-9A-F]{2,3}|(?:[1-9A-F]|10)[0-9A-F]{4})\}"
 _QCHAR = r"[!-*,-<>-\[\]-~]"
-_UTF8_XTEXT = re.compile(rf"(?:{_QCHAR}|{_EMBEDDED})++")
-_UTF8_UNITEXT = re.compile(rf"(?:{_QCHAR}|{_EMBEDDED}|[\u0080-\ud7ff\ue000-\U0010ffff])++")
+_UTF8_XTEXT = re.compile(rf"(?:{_QCHAR}|{_EMBEDDED})+")
+_UTF8_UNITEXT = re.compile(rf"(?:{_QCHAR}|{_EMBEDDED}|[\u0080-\ud7ff\ue000-\U0010ffff])+")
 
 
 def is_ret(value: str) -> bool:

@@ -6,6 +6,7 @@ names the stretch and what takes its place (a Splice): every other octet stays a
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,14 +17,24 @@ MOST_PARTS = 500  # of one multipart
 
 # What vouches for the whole body: whoever changes a letter of it breaks them.
 SIGNATURES = frozenset({b"dkim-signature", b"domainkey-signature", b"arc-message-signature"})
+# What stands for a signature or an encryption in the body itself: S/MIME, and PGP in either form.
+SEALED = frozenset({
+    (b"application", b"pkcs7-mime"), (b"application", b"x-pkcs7-mime"), (b"application", b"pgp-encrypted"),
+    (b"application", b"pgp-signature"), (b"application", b"pkcs7-signature"),
+    (b"multipart", b"signed"), (b"multipart", b"encrypted"),
+})  # fmt: skip
+ARMOUR = re.compile(rb"^-----BEGIN PGP ", re.MULTILINE)
 
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:((?:[^\r\n]|\r\n[ \t])*+)\r\n")
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r\n[ \t][^\r\n]*+)*))\r\n")
 _TYPE = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
 _PARAMETER = re.compile(
-    rb';\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*+"|[^\s;"()<>@,\\/\[\]?=]++)', re.DOTALL
+    rb";\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*="
+    rb'\s*("[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s;"()<>@,\\/\[\]?=]++)',
+    re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_OF_MIME = frozenset({b"content-type", b"content-transfer-encoding"})
+_OF_MIME = frozenset({b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id"})
+_PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
 class BadEntity(ValueError):
@@ -79,6 +90,20 @@ class Entity:
     def encoding(self) -> bytes:
         """The Content-Transfer-Encoding in lower case; empty if it does not say."""
         return self.value(b"content-transfer-encoding").strip().lower()
+
+    @property
+    def decoded(self) -> bytes:
+        """The body with its transfer encoding taken off.  Raises BadEntity if it has another."""
+        if self.encoding in _PLAIN_ENCODINGS:
+            return self.octets
+        if self.encoding == b"quoted-printable":
+            return binascii.a2b_qp(self.octets)
+        if self.encoding == b"base64":
+            try:
+                return binascii.a2b_base64(b"".join(self.octets.split()), strict_mode=True)
+            except binascii.Error:
+                raise BadEntity("its base64 is none") from None
+        raise BadEntity("its encoding is not known")
 
     @property
     def type_end(self) -> int:

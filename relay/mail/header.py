@@ -19,9 +19,9 @@ MAX_FIELDS = 2000
 # characters are refused in values: Python's and other readers take them for line ends, and what follows
 # them for a field of its own.
 _TEXT = rb"[^\r\n\0\x0b\x0c\x1c-\x1e]*+"
-_UNENDED = re.compile(rb"([!-9;-~]++)[ \t]*+:(" + _TEXT + rb"(?:\r\n[ \t]" + _TEXT + rb")*+)")
+_UNENDED = re.compile(rb"([!-9;-~]++)[ \t]*+:(" + _TEXT + rb"(?>(?:\r\n[ \t]" + _TEXT + rb")*))")
 _FIELD = re.compile(_UNENDED.pattern + rb"\r\n")
-_SECTION = re.compile(rb"(?:%b){0,%d}+" % (_FIELD.pattern, MAX_FIELDS + 1))
+_SECTION = re.compile(rb"(?:%b){0,%d}" % (_FIELD.pattern, MAX_FIELDS + 1))
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 

@@ -7,7 +7,6 @@ encrypted (S/MIME, PGP in either form, DKIM) is left alone: a broken signature i
 
 from __future__ import annotations
 
-import binascii
 import codecs
 import html
 import re
@@ -17,19 +16,22 @@ from typing import NamedTuple
 
 from relay.mail.downgrade import base64_lines, quoted_printable
 from relay.mail.encoded import NO_CHARSETS
-from relay.mail.entity import MOST_LEVELS, SIGNATURES, BadEntity, Entity, Splice, read, spliced
+from relay.mail.entity import (
+    ARMOUR,
+    MOST_LEVELS,
+    SEALED,
+    SIGNATURES,
+    BadEntity,
+    Entity,
+    Splice,
+    read,
+    spliced,
+)
 
 MOST_OCTETS = 16 * 1024  # of one text
 MOST_LINE_OCTETS = 900  # well within the 998 of RFC 5322 §2.1.1, whatever the charset adds
 _ASCII = bytes(range(32, 127))
-_PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
-_SEALED = frozenset({
-    (b"application", b"pkcs7-mime"), (b"application", b"x-pkcs7-mime"), (b"application", b"pgp-encrypted"),
-    (b"application", b"pgp-signature"), (b"application", b"pkcs7-signature"),
-    (b"multipart", b"signed"), (b"multipart", b"encrypted"),
-})  # fmt: skip
 _NO_LETTERS = frozenset({b"report", b"digest", b"form-data", b"byteranges"})
-_ARMOUR = re.compile(rb"^-----BEGIN PGP ", re.MULTILINE)
 _STATEFUL = ("iso2022", "hz", "utf_7")
 
 
@@ -114,7 +116,7 @@ def _letters(entity: Entity, level: int) -> Iterator[Entity]:
     main, sub = entity.kind
     if level > MOST_LEVELS:
         raise BadEntity("its parts are nested too deeply")
-    if (main, sub) in _SEALED:
+    if (main, sub) in SEALED:
         raise LeftAlone("it is signed or encrypted")
     if main == b"text" and sub in {b"plain", b"html"}:
         if not entity.value(b"content-disposition").strip().lower().startswith(b"attachment"):
@@ -137,8 +139,8 @@ class _Letter:
         self.is_root = is_root
         self.is_html = entity.kind[1] == b"html"
         self.encoding = entity.encoding
-        self.decoded = _decoded(entity.octets, self.encoding)
-        if _ARMOUR.search(self.decoded):
+        self.decoded = entity.decoded
+        if ARMOUR.search(self.decoded):
             raise LeftAlone("it holds PGP armour")
         self.charset = entity.parameter(b"charset")
         self.codec = _codec(self.charset.value if self.charset else b"us-ascii")
@@ -263,19 +265,6 @@ class _Letter:
 
 
 # --- octets ----------------------------------------------------------------------------------------
-
-
-def _decoded(body: bytes, encoding: bytes) -> bytes:
-    if encoding in _PLAIN_ENCODINGS:
-        return body
-    if encoding == b"quoted-printable":
-        return binascii.a2b_qp(body)
-    if encoding == b"base64":
-        try:
-            return binascii.a2b_base64(b"".join(body.split()), strict_mode=True)
-        except binascii.Error:
-            raise LeftAlone("its base64 is none") from None
-    raise LeftAlone("its encoding is not known")
 
 
 def _is_utf8(octets: bytes) -> bool:

@@ -26,13 +26,13 @@ MAX_COMMENT_DEPTH = 16
 # The two forms that nearly all mail has, `a@b` and `Name <a@b>`, without anything that needs a closer look.
 _PLAIN = re.compile(
     rb"[ \t]*+"
-    rb"(?:(?:([A-Za-z0-9][\w .'&!+/-]*+)|\"([\w .,'&!+/:;@()-]*+)\"[ \t]*+)?+(<))?+"
+    rb"(?:(?:([A-Za-z0-9][\w .'&!+/-]*+)|\"([\w .,'&!+/:;@()-]*+)\"[ \t]*+)?(<))?"
     rb"([\w+=.-]++@[A-Za-z0-9.-]++)"
     rb"(?(3)>)[ \t]*+",
     re.ASCII,
 )
 _SPACE = re.compile(r"[ \t]++")
-_WORD = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]++|\.|\"(?:[^\"\\]|\\.)*+\"")
+_WORD = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]++|\.|\"[^\"\\]*+(?:\\.[^\"\\]*+)*\"")
 _DOMAIN = re.compile(r"[A-Za-z0-9.\-\u00a0-\U0010ffff]++|\[[^\[\]\\]*+\]")
 _IN_COMMENT = re.compile(r"[()]|\\.")
 _ESCAPED = re.compile(r"\\(.)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _ENHANCED = re.compile(r"^[245]\.([0-9]{1,3}\.[0-9]{1,3})(?:[ \t]+|$)")
 _MAX_TEXT = 2000
@@ -40,7 +40,7 @@ class Reply:
 
     def saying(self, text: str) -> Reply:
         """The same reply in other words."""
-        return replace(self, text=text)
+        return Reply(self.code, self.enhanced, text)
 
     def __str__(self) -> str:
         lead = f"{self.code} {self.status} " if self.enhanced else f"{self.code} "

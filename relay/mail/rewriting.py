@@ -6,7 +6,6 @@ its texts stand around the user's.
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from relay.mail.address import Address
+from relay.mail.encoded import encoded_words
 from relay.mail.header import BadHeader, Header, scan, with_fields
 from relay.mail.letterhead import LeftAlone, Texts, fit_texts, with_texts
 from relay.mail.mailbox import BadMailbox, Mailbox, parse_mailbox
@@ -22,8 +22,7 @@ MOST_NAME_LETTERS = 200
 _NO_TEXTS = Texts()
 _SIGNED = frozenset({"dkim-signature", "domainkey-signature", "arc-message-signature"})
 _OTHER_SENDERS = ("sender", "resent-from", "resent-sender")
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
-_WORD_OCTETS = 42  # of UTF-8: 56 characters of base64, an encoded word of 68 (RFC 2047 §2: at most 75)
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*")
 
 
 class BadRewrite(ValueError):
@@ -167,23 +166,12 @@ def mailbox_field(name: str, mailbox: Mailbox) -> bytes:
     if not mailbox.name:
         return f"{name}: {mailbox.address}\r\n".encode()
     if not mailbox.name.isascii():
-        shown = "\r\n ".join(_encoded_words(mailbox.name))
+        shown = "\r\n ".join(encoded_words(mailbox.name))
     elif _ATOMS.fullmatch(mailbox.name) and "=?" not in mailbox.name:
         shown = mailbox.name
     else:
         shown = '"' + mailbox.name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f"{name}: {shown}\r\n <{mailbox.address}>\r\n".encode()
-
-
-def _encoded_words(text: str) -> list[str]:
-    """*text* in encoded words, none of which cuts a letter in two (§5, rule 3 of §2)."""
-    pieces = [b""]
-    for letter in text:
-        octets = letter.encode()
-        if len(pieces[-1]) + len(octets) > _WORD_OCTETS:
-            pieces.append(b"")
-        pieces[-1] += octets
-    return [f"=?utf-8?b?{binascii.b2a_base64(piece, newline=False).decode()}?=" for piece in pieces]
 
 
 # --- as it is kept ---------------------------------------------------------------------------------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TRUSTED = "trusted network"  # a login without AUTH
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """Who is at the door.
 
     `tls` is the protocol version and cipher ("TLSv1.3 TLS_AES_256_GCM_SHA384"), None in the clear;

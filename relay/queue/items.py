@@ -96,8 +96,7 @@ class Acceptance:
     late_at: datetime | None = None  # when its sender is to hear that it is still on its way
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery in the hands of a process: all that an attempt needs but the content, if `content` is None.
 
     `number` is the attempt that this will be, counted from 1; `envelope.recipients` are those of
@@ -135,8 +134,7 @@ class AttemptRecord:
     perhaps_delivered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The end of one attempt: an outcome for every recipient of the delivery, exactly one each.
 
     `retry_at` is when those deferred are tried again, with `rank_at` their place among others;

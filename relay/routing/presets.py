@@ -180,7 +180,7 @@ A domain in the EU: add --url https://api.eu.mailgun.net.
         ),
         Preset(
             "postmark",
-            "Postmark",
+            "Postmark, by SMTP",
             """\
 User name and password are both the server's API token (Servers, API Tokens).
 The sender's domain or address must be a confirmed sender signature.
@@ -188,8 +188,19 @@ The sender's domain or address must be a confirmed sender signature.
             host="smtp.postmarkapp.com",
         ),
         Preset(
+            "postmark-api",
+            "Postmark, by its API",
+            """\
+The password is the server's API token (Servers, API Tokens).
+The sender's domain or address must be a confirmed sender signature.
+Messages are taken apart: what does not fit is refused (see docs/upstreams.md).
+""",
+            kind=Kind.POSTMARK,
+            url="https://api.postmarkapp.com",
+        ),
+        Preset(
             "sendgrid",
-            "SendGrid",
+            "SendGrid, by SMTP",
             """\
 The user name is the word "apikey", the password an API key that may send mail (Settings, API Keys).
 """,
@@ -197,21 +208,52 @@ The user name is the word "apikey", the password an API key that may send mail (
             username="apikey",
         ),
         Preset(
+            "sendgrid-api",
+            "SendGrid, by its API",
+            """\
+The password is an API key that may send mail (Settings, API Keys).
+An account in the EU: add --url https://api.eu.sendgrid.com.
+Messages are taken apart: what does not fit is refused (see docs/upstreams.md).
+""",
+            kind=Kind.SENDGRID,
+            url="https://api.sendgrid.com",
+        ),
+        Preset(
             "brevo",
-            "Brevo",
+            "Brevo, by SMTP",
             """\
 User name and password are the SMTP login and an SMTP key (SMTP & API), not an API key.
 """,
             host="smtp-relay.brevo.com",
         ),
         Preset(
+            "brevo-api",
+            "Brevo, by its API",
+            """\
+The password is an API key (SMTP & API, API keys), not an SMTP key.
+Messages are taken apart, and must have HTML: what does not fit is refused (see docs/upstreams.md).
+""",
+            kind=Kind.BREVO,
+            url="https://api.brevo.com",
+        ),
+        Preset(
             "resend",
-            "Resend",
+            "Resend, by SMTP",
             """\
 The user name is the word "resend", the password an API key that may send mail.
 """,
             host="smtp.resend.com",
             username="resend",
+        ),
+        Preset(
+            "resend-api",
+            "Resend, by its API",
+            """\
+The password is an API key that may send mail.
+Messages are taken apart: what does not fit is refused (see docs/upstreams.md).
+""",
+            kind=Kind.RESEND,
+            url="https://api.resend.com",
         ),
         Preset(
             "direct",

@@ -145,6 +145,8 @@ _NEEDS = {
     Kind.MAILGUN: ("domain", "the sending domain at Mailgun: --domain"),
 }
 
+_WITH_KEYS = frozenset({Kind.SES, Kind.MAILGUN, Kind.POSTMARK, Kind.SENDGRID, Kind.RESEND, Kind.BREVO})
+
 
 def _check_service(upstream: Upstream) -> None:
     options, kind = upstream.options, upstream.kind
@@ -162,7 +164,7 @@ def _check_service(upstream: Upstream) -> None:
         raise BadUpstream("Microsoft Graph needs the mailbox that mail is sent from: --username.")
     if kind is Kind.SES and upstream.username is None:
         raise BadUpstream("Amazon SES needs the id of an access key: --username.")
-    if kind in {Kind.SES, Kind.MAILGUN} and upstream.password is None:
+    if kind in _WITH_KEYS and upstream.password is None:
         raise BadUpstream(f"An upstream of the kind {kind} needs its key: --password-stdin.")
 
 

@@ -37,6 +37,10 @@ class Kind(StrEnum):
     GMAIL = "gmail"
     SES = "ses"  # Amazon SES
     MAILGUN = "mailgun"
+    POSTMARK = "postmark"  # this and the next want a message taken apart
+    SENDGRID = "sendgrid"
+    RESEND = "resend"
+    BREVO = "brevo"
 
     @property
     def is_http(self) -> bool:

@@ -6,6 +6,7 @@ PLAIN and LOGIN come first, for programs that take the first they know.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from relay.submission.bearer import OAUTHBEARER, XOAUTH2, oauthbearer, xoauth2
 from relay.submission.conversation import BadResponse, Circumstances, Claim, Conversation, Mechanism, text_of
@@ -43,6 +44,7 @@ MECHANISMS: Mapping[str, Mechanism] = {
 }
 
 
-def offered(circumstances: Circumstances) -> list[str]:
+@lru_cache(maxsize=64)
+def offered(circumstances: Circumstances) -> tuple[str, ...]:
     """The names of the mechanisms that can be used in these *circumstances*."""
-    return [name for name, each in MECHANISMS.items() if each.is_possible(circumstances)]
+    return tuple([name for name, each in MECHANISMS.items() if each.is_possible(circumstances)])

@@ -47,7 +47,7 @@ def hold_as_asked(
         )
         if "deliver_by" in asked and moment > asked["deliver_by"]:
             raise BadLetter(_BEYOND_BY)
-        asked["hold_until"] = moment
+        transaction.ask(hold_until=moment)
 
 
 def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: timedelta | None) -> datetime:

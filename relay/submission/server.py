@@ -14,7 +14,6 @@ import asyncio
 import ssl
 import types
 from collections.abc import Coroutine, Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import MISSING, SMTP
@@ -222,8 +221,8 @@ class Server(SMTP):
         session.user = user
         session.authenticated = True
         session.auth_data = user
-        session.facts = replace(
-            session.facts, user=user.name, user_id=user.id, credential_id=user.credential_id, login=by
+        session.facts = session.facts._replace(
+            user=user.name, user_id=user.id, credential_id=user.credential_id, login=by
         )
 
     async def hook(self, name: str, *arguments: Any) -> Reply | None:
@@ -298,10 +297,10 @@ class Server(SMTP):
             self._conclude(replies.BAD_OCTETS)
             return
         said = answer(self, name, argument)
-        if isinstance(said, Coroutine):
-            self._run(said)
-        else:
+        if said is None or isinstance(said, Reply):
             self._conclude(said)
+        else:
+            self._run(said)
 
     def _run(self, answering: Coroutine[Any, Any, Reply | None]) -> None:
         """Carry *answering* to its end at once if it does not wait, in a task from where it does."""

@@ -23,6 +23,7 @@ class TlsLayer:
         "_incoming",
         "_outgoing",
         "_session",
+        "can_wait",
         "has_ended",
         "is_established",
     )
@@ -33,6 +34,9 @@ class TlsLayer:
         self._end_point = end_point_of(context)  # now: the context may be given another certificate
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.is_established = False
+        # Whether what TLS itself has to say may go with our next words.  In 1.3 those are tickets and
+        # new keys (RFC 8446 §4.6), for which nobody waits; in 1.2 it may be the end of the handshake.
+        self.can_wait = False
         self.has_ended = False  # the other side said goodbye: nothing more will come
 
     def receive(self, ciphertext: bytes) -> bytes:
@@ -46,6 +50,7 @@ class TlsLayer:
             if not self.is_established:
                 self._session.do_handshake()
                 self.is_established = True
+                self.can_wait = self._session.version() == "TLSv1.3"
             return self._read_all()
         except ssl.SSLWantReadError:
             return b""

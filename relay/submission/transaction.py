@@ -33,8 +33,26 @@ class Transaction(AiosmtpdEnvelope):
         self.chunk_refusal: Reply | None = None  # why the next chunk, and all after it, is refused
         self.is_last_chunk = False
         self.is_dot_stuffed = True
+        self._envelope: Envelope | None = None
+
+    def ask(self, **parameters: Any) -> None:
+        """What is asked of the road, by the parameters of MAIL or by the header in their place."""
+        self.parameters |= parameters
+        self._envelope = None
+
+    def add(self, recipient: Recipient) -> None:
+        """One more is to get it, as far as the client is concerned."""
+        self.recipients.append(recipient)
+        self._envelope = None
+
+    def withdraw_last(self) -> None:
+        """The recipient added last is refused."""
+        self.recipients.pop()
+        self._envelope = None
 
     def as_envelope(self) -> Envelope:
         """The envelope as it stands."""
         assert self.sender is not None, "MAIL comes before whatever needs an envelope"
-        return Envelope(self.sender, tuple(self.recipients), **self.parameters)
+        if self._envelope is None:
+            self._envelope = Envelope(self.sender, tuple(self.recipients), **self.parameters)
+        return self._envelope

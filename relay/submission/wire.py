@@ -59,6 +59,10 @@ class Wire:
 
     def flush(self) -> None:
         """Write everything said, in one piece."""
+        if self._said or self._tls is None or not self._tls.can_wait:
+            self._write()
+
+    def _write(self) -> None:
         said = b"".join(self._said)
         self._said.clear()
         if not self.is_open:
@@ -85,7 +89,7 @@ class Wire:
         if self.is_open and not self._transport.is_closing():
             if self._tls is not None and self._tls.is_established:
                 self._tls.say_goodbye()
-            self.flush()
+            self._write()
             self._transport.close()
 
     def abort(self) -> None:

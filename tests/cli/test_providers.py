@@ -107,6 +107,26 @@ def test_adding_by_a_preset_says_what_to_do_at_the_provider(run: Run) -> None:
 # Services over HTTP ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("preset", "url"),
+    [
+        ("postmark", "https://api.postmarkapp.com"),
+        ("sendgrid", "https://api.sendgrid.com"),
+        ("resend", "https://api.resend.com"),
+        ("brevo", "https://api.brevo.com"),
+    ],
+)
+def test_providers_that_take_messages_apart_want_a_key(
+    run: Run, engine: Engine, preset: str, url: str
+) -> None:
+    add = ("upstream", "add", "p", "--preset", f"{preset}-api", "--no-test")
+    assert f"An upstream of the kind {preset} needs its key" in run(*add).err
+    answer = run(*add, "--password-stdin", typed="key\n")
+    assert "Messages are taken apart" in answer.out
+    assert options_of(engine)["url"] == url
+    assert "whose certificate can always be verified" in run("upstream", "edit", "p", "--no-verify").err
+
+
 async def test_a_service_is_tested_before_it_is_saved(relay: Command, web: FakeWeb) -> None:
     web.on("POST /in", 204)
     add = ("upstream", "add", "mine", "--preset", "http-raw", "--url", f"{web.url}/in", "--password-stdin")

@@ -26,6 +26,8 @@ from relay.queue.accept import accept
 from relay.queue.content import read_content
 from relay.queue.items import Lease, Origin
 from relay.routing.dkim_keys import NewKeys, make_keys
+from relay.routing.options import Options
+from relay.routing.upstreams import Kind
 from relay.sealing import Sealer
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
 from tests.delivery.office import Office, eventually
@@ -33,6 +35,7 @@ from tests.kit.clock import NOON
 from tests.kit.dkim import verdicts
 from tests.kit.makers import new_id
 from tests.kit.upstream import ALL, FakeUpstream
+from tests.kit.web import FakeWeb
 
 ANN = "0" * 25 + "A"
 ACCOUNT = Address.parse("account@provider.example")
@@ -117,6 +120,19 @@ async def test_a_letter_is_signed_with_every_key_of_its_domain_after_it_was_chan
     assert verdicts(ours, records) == ["pass", "pass"]
     assert b"=C3=BC" in ours
     assert b"DKIM-Signature" not in theirs
+
+
+async def test_nothing_is_signed_for_a_service_that_makes_a_message_of_its_own(db: Database) -> None:
+    async with FakeWeb() as web:
+        web.on("POST", 200)
+        office = Office(db, upstream_at(0, host="", kind=Kind.POSTMARK, options=Options(url=web.url)))
+        await with_keys(office, Algorithm.ED25519)
+        await of_user(office, Rewrite(texts=Texts(footer="Example Ltd")))
+        await submit(office, LETTER.replace(b"Subject:", b"To: bob@example.net\r\nSubject:"))
+        async with office.open():
+            await eventually(lambda: len(web.asked) == 1)
+    assert "Example Ltd" in web.asked[0].json["TextBody"]
+    assert "Headers" not in web.asked[0].json
 
 
 async def test_a_forced_sender_is_signed_for_its_own_domain(db: Database, upstream: FakeUpstream) -> None:

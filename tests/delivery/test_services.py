@@ -163,6 +163,21 @@ async def test_graph_hidden_recipients_are_in_the_bcc_alone(web: FakeWeb) -> Non
     assert message.get_all("Bcc") == ["bob@example.net"]
 
 
+async def test_graph_what_names_anybody_goes_in_one_request_or_not_at_all(
+    web: FakeWeb,
+) -> None:
+    web.on("POST", 202)
+    many = [f"r{number}" for number in range(600)]
+    answers = await send(with_tokens(Kind.GRAPH, web), "bob", *many, content=ADDRESSED, tokens=Given("t1"))
+    assert set(codes(answers).values()) == {"554 5.5.3"}
+    assert web.asked == []
+    hidden = ADDRESSED.replace(b"Bob <bob@example.net>", b"undisclosed-recipients:;")
+    answers = await send(with_tokens(Kind.GRAPH, web), *many, content=hidden, tokens=Given("t1"))
+    assert list(codes(answers).values()).count("452 4.5.3") == 100
+    message = message_from_bytes(base64.b64decode(web.asked[0].body))
+    assert str(message["Bcc"]).count("@") == 500
+
+
 async def test_graph_reports_cannot_be_sent(web: FakeWeb) -> None:
     answers = await send(with_tokens(Kind.GRAPH, web), content=ADDRESSED, tokens=Given("t1"), sender="")
     assert codes(answers) == {1: "550 5.6.3"}

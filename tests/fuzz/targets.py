@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import contextlib
 import email
+import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from relay.accounts.verifier import Verdict
 from relay.delivery.transports.replies import ReplyReader
 from relay.mail import entity
 from relay.mail.address import Address, BadAddress
+from relay.mail.bodies import DoesNotFit
 from relay.mail.downgrade import CannotDowngrade, to_seven_bit
 from relay.mail.dsn import ascii_orcpt, is_envid, is_orcpt
 from relay.mail.header import BadHeader, scan
@@ -31,6 +33,7 @@ from relay.mail.lines import (
     normalised,
 )
 from relay.mail.mailbox import BadMailbox, parse_mailbox_list
+from relay.mail.pieces import take_apart
 from relay.mail.reply import Reply
 from relay.notify.report import Fate
 from relay.submission.bearer import read_oauthbearer, read_xoauth2, text_of_pairs
@@ -247,6 +250,11 @@ def mime(data: bytes) -> None:
         assert told.isascii()
         assert not has_bare(told)
         assert to_seven_bit(told) == told
+    with contextlib.suppress(DoesNotFit):
+        apart = take_apart(content)
+        assert apart.sender.address.local.isascii()
+        json.dumps([apart.subject, apart.text, apart.html], ensure_ascii=False).encode()
+        assert all(file.name.isprintable() for file in apart.files)
 
 
 def reports(data: bytes) -> None:
@@ -317,6 +325,7 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         b"\1\1\1\x01550 5.1.1 no\n",
     ),
     "mime": (
+        b"From: a@b\nSubject: =?utf-7?q?+2AA-?=\nContent-Type: text/plain; charset=utf-7\n\n+2AA-\n",
         b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\n\xe4\n--x\nA: b\n\nc\n--x--\n",
         b'Content-Type: multipart/a; boundary="x y"\n\n--x y\nContent-Type: message/rfc822\n\nC: d\n\n\xff',
         b"Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + "ä\r\n".encode() * 40,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -115,4 +114,4 @@ def make_notice(
 
 def without_content(claimed: Claimed) -> Claimed:
     """The same delivery as it is handed out when its content is too large to come along."""
-    return replace(claimed, content=None)
+    return claimed._replace(content=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mail.encoded import BadEncodedWord, decoded
+from relay.mail.encoded import BadCharset, BadEncodedWord, decoded, encoded_words, exactly_decoded
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,16 @@ pieces = st.sampled_from(["=?", "?=", "utf-8", "?q?", "?b?", "=4", "0", "_", " "
 def test_anything_else_is_read_somehow_or_refused(text: str) -> None:
     with contextlib.suppress(BadEncodedWord):
         assert isinstance(decoded(text), str)
+
+
+@pytest.mark.parametrize("text", ["=?utf-8?q?=FF?=", "=?no-such?q?a?=", "=?rot13?q?a?=", "=?punycode?q?a?="])
+def test_who_must_not_guess_is_told_of_a_charset_that_is_not_that(text: str) -> None:
+    with pytest.raises(BadCharset):
+        exactly_decoded(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_what_is_written_in_encoded_words_is_read_from_them(text: str) -> None:
+    words = encoded_words(text)
+    assert max(map(len, words)) <= 75
+    assert exactly_decoded(" ".join(words)) == text

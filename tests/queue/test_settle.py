@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
 
@@ -234,7 +233,7 @@ def test_a_recipient_without_exactly_one_outcome_is_a_mistake(engine: Engine) ->
     first, second = whole.outcomes
     for wrong in [(), (first,), (first, first), (first, second, second)]:
         with pytest.raises(ValueError, match="one outcome for each recipient"):
-            finish(engine, replace(whole, outcomes=wrong))
+            finish(engine, whole._replace(outcomes=wrong))
     assert state(engine) is LEASED
 
 

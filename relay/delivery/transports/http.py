@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,9 @@ from relay.delivery.classify_http import broken, said
 from relay.delivery.oauth.grants import NoToken
 from relay.delivery.oauth.tokens import TokenSource
 from relay.delivery.transports.base import Answers
-from relay.delivery.transports.parameters import Offers, refused_unasked
+from relay.delivery.transports.parameters import refused_unasked
 from relay.delivery.transports.services import SERVICES
-from relay.delivery.transports.services.base import Parcel, Request, Response
+from relay.delivery.transports.services.base import Parcel, Request, Response, Unfit
 from relay.delivery.transports.trust import Trust
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
@@ -101,7 +102,7 @@ class HttpConnection:
         self._service = SERVICES[upstream.kind]
         self.remote = upstream.options.url
         self.tls = "HTTPS" if upstream.options.is_secure else None
-        self.offers = Offers(eight_bit=True, smtputf8=True, size=self._service.most_octets)
+        self.offers = self._service.offers()
 
     @property
     def is_usable(self) -> bool:
@@ -113,8 +114,6 @@ class HttpConnection:
         service = self._service
         numbers = [recipient.number for recipient in envelope.recipients]
         replies = refused_unasked(envelope, content, self.offers)
-        if not replies and (unfit := service.unfit(envelope, content)):
-            replies = dict.fromkeys(numbers, unfit)
         willing = [r for r in envelope.recipients if r.number not in replies]
         now_asked, later = willing[: service.most_recipients], willing[service.most_recipients :]
         replies |= {recipient.number: _THE_REST for recipient in later}
@@ -122,8 +121,12 @@ class HttpConnection:
         if not now_asked:
             return Answers(replies, unheard)
         try:
-            parcel = Parcel(self._upstream, envelope, tuple(now_asked), content, priority, self._now())
+            open_to = replace(envelope, recipients=tuple(willing))
+            parcel = Parcel(self._upstream, open_to, tuple(now_asked), content, priority, self._now())
             replies |= await self._sent(parcel)
+        except Unfit as unfit:
+            everybody = dict.fromkeys((recipient.number for recipient in willing), unfit.reply)
+            return Answers(replies | everybody, frozenset(numbers))
         except Trouble as trouble:
             is_doubtful = trouble.step is Step.DOT
             told = as_told(trouble.reply, trouble.scope)
@@ -152,19 +155,19 @@ class HttpConnection:
         if request is None:
             return "a token was given" if token else "there is nothing to ask without sending"
         response = await self._ask(request, Step.AUTH)
-        meant = self._service.meant(response)
-        if 200 <= meant < 300:
+        if self._service.knows_us(response):
             return f"{response.status}, we are known"
         raise _as_trouble(self._verdict(response), Step.AUTH)
 
     async def _sent(self, parcel: Parcel) -> dict[int, Reply]:
-        """Send; a token that is refused is replaced once.  Raises Trouble."""
+        """Send; a token that is refused is replaced once.  Raises Trouble, Unfit."""
         token = await token_for(self._upstream, self._tokens)
         response = await self._ask_with(parcel, token)
         if response.status == 401 and token is not None:
             token = await token_for(self._upstream, self._tokens, refused=token)
             response = await self._ask_with(parcel, token)
         if 200 <= self._service.meant(response) < 300:
+            self.offers = self._service.offers(response)  # what it sees to itself it says only now
             return dict(self._service.each(parcel, response))
         verdict = self._verdict(response)
         if isinstance(verdict, Trouble):
@@ -172,18 +175,9 @@ class HttpConnection:
         return {recipient.number: verdict for recipient in parcel.recipients}
 
     async def _ask_with(self, parcel: Parcel, token: str | None) -> Response:
-        carried = Parcel(
-            parcel.upstream,
-            parcel.envelope,
-            parcel.recipients,
-            parcel.content,
-            parcel.priority,
-            parcel.now,
-            token,
-        )
         try:
             # Base64 and hashes of a large message would hold up everybody else.
-            request = await asyncio.to_thread(self._service.request, carried)
+            request = await asyncio.to_thread(self._service.request, replace(parcel, token=token))
         except CannotUnseal as fault:
             raise cannot_open(Step.AUTH, fault) from fault
         return await self._ask(request, Step.DOT)
@@ -205,7 +199,7 @@ class HttpConnection:
 
     def _verdict(self, response: Response) -> Reply | Trouble:
         status, words = self._service.meant(response), self._service.words(response)
-        return said(status, f"HTTP {response.status}: {words}", response.asked_to_wait(self._now()))
+        return said(status, f"HTTP {response.status}: {words}", self._service.pause(response, self._now()))
 
 
 async def _beginning_of(answer: httpx2.Response) -> bytes:

@@ -29,6 +29,7 @@ class Offers:
     """The extensions in an upstream's EHLO that matter to us; `size` 0: offered without a limit.
 
     `require_tls` only if the connection is itself secured and the upstream's certificate verified.
+    `is_verbatim`: what is sent arrives as it was sent (SMTP's promise; not that of all services).
     """
 
     pipelining: bool = False
@@ -39,6 +40,7 @@ class Offers:
     mt_priority: bool = False
     deliver_by: bool = False
     require_tls: bool = False
+    is_verbatim: bool = True
 
     @classmethod
     def read(cls, extensions: Mapping[str, str], *, is_trusted: bool = False) -> Offers:

@@ -6,7 +6,8 @@ EXTENSIONS is the whole list, in the order in which they are announced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from relay.submission import replies
@@ -24,7 +25,7 @@ from relay.submission.extensions import (
     smtputf8,
     starttls,
 )
-from relay.submission.extensions.base import BadParameter, Extension, Parameter
+from relay.submission.extensions.base import BadParameter, Extension, Greeting, Parameter
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -52,9 +53,22 @@ _MAIL: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.mail_pa
 _RCPT: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.rcpt_parameters.items()}
 
 
-def announced(server: Server) -> Iterator[str]:
-    """The lines of the answer to EHLO in this session as it is now."""
-    return (line for extension in EXTENSIONS if (line := extension.announce(server)) is not None)
+def announced(server: Server) -> str:
+    """The lines of the answer to EHLO in this session as it is now, but for the first."""
+    return _announced(
+        Greeting(
+            tls=server.port.listener.tls,
+            has_tls=server.wire.has_tls,
+            mechanisms=auth.mechanisms_for(server),
+            limits=server.door.limits(),
+            now=server.door.office.clock.now().replace(second=0, microsecond=0),
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def _announced(greeting: Greeting) -> str:
+    return "\n".join(line for each in EXTENSIONS if (line := each.announce(greeting)) is not None)
 
 
 def mail_parameters(server: Server, words: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.submission import replies
 from relay.submission.conversation import Circumstances
-from relay.submission.extensions.base import BadParameter, Extension
+from relay.submission.extensions.base import BadParameter, Extension, Greeting
 from relay.submission.mechanisms import offered
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ def circumstances_of(server: Server) -> Circumstances:
     return Circumstances(end_point, offers_binding=end_point is not None, has_issuer=has_issuer)
 
 
-def _announce(server: Server) -> str | None:
-    if not may_authenticate(server):
-        return None
-    return "AUTH " + " ".join(offered(circumstances_of(server)))
+def mechanisms_for(server: Server) -> tuple[str, ...]:
+    """The mechanisms by which the client may log in now."""
+    return offered(circumstances_of(server)) if may_authenticate(server) else ()
+
+
+def _announce(greeting: Greeting) -> str | None:
+    return "AUTH " + " ".join(greeting.mechanisms) if greeting.mechanisms else None
 
 
 def _auth(_server: Server, value: str) -> Mapping[str, Any]:

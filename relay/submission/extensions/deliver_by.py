@@ -32,4 +32,4 @@ def _by(server: Server, value: str) -> Mapping[str, Any]:
     return {"deliver_by": now + timedelta(seconds=seconds), "by_mode": mode}
 
 
-DELIVER_BY = Extension(lambda _server: "DELIVERBY", mail_parameters={"BY": _by})
+DELIVER_BY = Extension(lambda _greeting: "DELIVERBY", mail_parameters={"BY": _by})

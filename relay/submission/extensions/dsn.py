@@ -46,7 +46,7 @@ def _orcpt(server: Server, value: str) -> Mapping[str, Any]:
 
 
 DSN = Extension(
-    lambda _server: "DSN",
+    lambda _greeting: "DSN",
     mail_parameters={"RET": _ret, "ENVID": _envid},
     rcpt_parameters={"NOTIFY": _notify, "ORCPT": _orcpt},
 )

@@ -22,4 +22,4 @@ def _body(_server: Server, value: str) -> Mapping[str, Any]:
     return {"body": body}
 
 
-EIGHT_BIT_MIME = Extension(lambda _server: "8BITMIME", mail_parameters={"BODY": _body})
+EIGHT_BIT_MIME = Extension(lambda _greeting: "8BITMIME", mail_parameters={"BODY": _body})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from relay.policy.limits import lower
 from relay.settings import render
 from relay.submission import replies
-from relay.submission.extensions.base import BadParameter, Extension
+from relay.submission.extensions.base import BadParameter, Extension, Greeting
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -20,12 +20,12 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d
 _NOT_A_MOMENT = replies.BAD_PARAMETER.saying("HOLDUNTIL is a moment such as 2026-12-24T18:00:00Z (RFC 3339)")
 
 
-def _announce(server: Server) -> str | None:
+def _announce(greeting: Greeting) -> str | None:
     """The server's limits, in seconds and as a moment (RFC 4865 §3); nothing where holding is off."""
-    longest = server.door.limits().longest_hold
+    longest = greeting.limits.longest_hold
     if not longest:
         return None
-    latest = (server.door.office.clock.now() + longest).replace(tzinfo=None, microsecond=0)
+    latest = (greeting.now + longest).replace(tzinfo=None, microsecond=0)
     return f"FUTURERELEASE {longest.total_seconds():.0f} {latest.isoformat()}Z"
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from relay.submission.extensions.base import Extension
-
-if TYPE_CHECKING:
-    from relay.submission.server import Server
+from relay.submission.extensions.base import Extension, Greeting
 
 
-def _announce(server: Server) -> str | None:
-    most = server.door.limits().max_recipients
+def _announce(greeting: Greeting) -> str | None:
+    most = greeting.limits.max_recipients
     return f"LIMITS RCPTMAX={most}" if most else None
 
 

@@ -21,4 +21,4 @@ def _mt_priority(_server: Server, value: str) -> Mapping[str, Any]:
     return {"mt_priority": int(value)}
 
 
-MT_PRIORITY = Extension(lambda _server: "MT-PRIORITY", mail_parameters={"MT-PRIORITY": _mt_priority})
+MT_PRIORITY = Extension(lambda _greeting: "MT-PRIORITY", mail_parameters={"MT-PRIORITY": _mt_priority})

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relay.submission import replies
-from relay.submission.extensions.base import BadParameter, Extension
+from relay.submission.extensions.base import BadParameter, Extension, Greeting
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
 
 
-def _announce(server: Server) -> str | None:
+def _announce(greeting: Greeting) -> str | None:
     """Only behind TLS: whoever hands the message in by other ways has not kept to it himself (§2)."""
-    return "REQUIRETLS" if server.wire.has_tls else None
+    return "REQUIRETLS" if greeting.has_tls else None
 
 
 def _require_tls(server: Server, value: str) -> Mapping[str, Any]:

@@ -22,4 +22,6 @@ def _size(_server: Server, value: str) -> Mapping[str, Any]:
     return {"size_declared": int(value)}
 
 
-SIZE = Extension(lambda server: f"SIZE {server.limits_size}", mail_parameters={"SIZE": _size})
+SIZE = Extension(
+    lambda greeting: f"SIZE {greeting.limits.max_message_bytes or 0}", mail_parameters={"SIZE": _size}
+)

@@ -18,4 +18,4 @@ def _smtputf8(_server: Server, value: str) -> Mapping[str, Any]:
     return {"smtputf8": True}
 
 
-SMTPUTF8 = Extension(lambda _server: "SMTPUTF8", mail_parameters={"SMTPUTF8": _smtputf8})
+SMTPUTF8 = Extension(lambda _greeting: "SMTPUTF8", mail_parameters={"SMTPUTF8": _smtputf8})

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relay.config import TlsMode
-from relay.submission.extensions.base import Extension
-
-if TYPE_CHECKING:
-    from relay.submission.server import Server
+from relay.submission.extensions.base import Extension, Greeting
 
 
-def _announce(server: Server) -> str | None:
-    is_offered = not server.wire.has_tls and server.port.listener.tls is not TlsMode.NONE
+def _announce(greeting: Greeting) -> str | None:
+    is_offered = not greeting.has_tls and greeting.tls is not TlsMode.NONE
     return "STARTTLS" if is_offered else None
 
 

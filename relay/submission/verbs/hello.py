@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relay.mail.reply import Reply
@@ -19,7 +18,7 @@ def ehlo(server: Server, name: str) -> Reply:
     """Greet a client that knows extensions, and name those that work in this session."""
     if not _greeted(server, name, is_esmtp=True):
         return replies.BAD_HELLO
-    return Reply(250, "", "\n".join([server.hostname, *announced(server)]))
+    return Reply(250, "", f"{server.hostname}\n{announced(server)}")
 
 
 def helo(server: Server, name: str) -> Reply:
@@ -38,7 +37,7 @@ def _greeted(server: Server, name: str, *, is_esmtp: bool) -> bool:
     if not name or " " in name or len(name.encode()) > MAX_NAME_OCTETS:
         return False
     session = server.session
-    session.facts = replace(session.facts, helo=name, is_esmtp=is_esmtp)
+    session.facts = session.facts._replace(helo=name, is_esmtp=is_esmtp)
     session.host_name, session.extended_smtp = name, is_esmtp
     server.begin_transaction()
     return True

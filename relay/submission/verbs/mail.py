@@ -35,8 +35,8 @@ async def mail(server: Server, argument: str) -> Reply:
     if not sender.is_ascii and not options.get("smtputf8"):
         return replies.NEEDS_SMTPUTF8
     transaction = server.envelope
-    transaction.parameters = options
     transaction.sender = sender
+    transaction.ask(**options)
     reply = await server.hook("MAIL", str(sender), parameters) or replies.SENDER_OK
     if reply.is_success:
         transaction.mail_from = str(sender)

@@ -44,10 +44,10 @@ async def _recipient(server: Server, argument: str) -> Reply:
     if not address.is_ascii and not transaction.parameters.get("smtputf8"):
         return replies.NEEDS_SMTPUTF8
     number = len(transaction.recipients) + 1
-    transaction.recipients.append(Recipient(number, address, **options))
+    transaction.add(Recipient(number, address, **options))
     reply = await server.hook("RCPT", str(address), parameters) or replies.RECIPIENT_OK
     if reply.is_success:
         transaction.rcpt_tos.append(str(address))
     else:
-        transaction.recipients.pop()
+        transaction.withdraw_last()
     return reply

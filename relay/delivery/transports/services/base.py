@@ -10,17 +10,22 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from relay.delivery.transports.parameters import Offers
+from relay.mail.address import Address
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.routing.upstreams import Upstream
 
-NO_REPORTS = Reply(550, "6.3", "This service cannot send a message without a sender, as reports are")
+_NO_REPORTS = Reply(550, "6.3", "This service cannot send a message without a sender, as reports are")
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One request's worth of a message: what it says, and which of its recipients it is for."""
+    """One request's worth of a message: what it says, and which of the envelope's recipients it is for.
+
+    Who can be refused without asking is not in the envelope any more.
+    """
 
     upstream: Upstream
     envelope: Envelope
@@ -73,23 +78,51 @@ class Response:
         return max(pause, timedelta(0))
 
 
+class Unfit(Exception):
+    """The service cannot carry the message without loss, to none of its recipients; *reply* says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
 class Service(ABC):
-    """What a provider's interface wants and says; each provider changes what is different with it."""
+    """What a provider's interface wants and says; each provider changes what is different with it.
+
+    `is_verbatim`: what it is given is what it sends, so that a signature of ours outlasts it.
+    """
 
     most_recipients = 100
     most_octets = 25 * 1024 * 1024
-
-    def unfit(self, envelope: Envelope, content: bytes) -> Reply | None:  # noqa: ARG002
-        """Say why the service cannot carry this message without loss; None: it can."""
-        return None
+    is_verbatim = True
 
     @abstractmethod
     def request(self, parcel: Parcel) -> Request:
-        """Write the request that sends *parcel*.  Raises CannotUnseal."""
+        """Write the request that sends *parcel*.  Raises Unfit, CannotUnseal.
+
+        May take as long as encoding a large message does, so that it is called in a thread.
+        """
 
     def probe(self, upstream: Upstream, now: datetime, token: str | None) -> Request | None:  # noqa: ARG002
         """Write a request that changes nothing and shows whether we are known; None: there is none."""
         return None
+
+    def knows_us(self, response: Response) -> bool:
+        """Whether the answer to a probe shows that we are known."""
+        return 200 <= self.meant(response) < 300
+
+    def offers(self, response: Response | None = None) -> Offers:  # noqa: ARG002
+        """What it does with a message beyond sending it, as far as its last answer tells."""
+        return Offers(
+            eight_bit=True,
+            smtputf8=self.is_verbatim,
+            size=self.most_octets,
+            is_verbatim=self.is_verbatim,
+        )
+
+    def pause(self, response: Response, now: datetime) -> timedelta | None:
+        """How long the answer asks us to stay away; None: it does not say."""
+        return response.asked_to_wait(now)
 
     def meant(self, response: Response) -> int:
         """The status that the answer would have if every provider used them alike."""
@@ -110,6 +143,12 @@ class Service(ABC):
     def told_id(self, response: Response) -> str:
         """The name that the service gave the message; "" if it gave none."""
         return str(response.document.get("id") or "")
+
+
+def refuse_reports(parcel: Parcel) -> None:
+    """Raise Unfit for what has no sender."""
+    if parcel.envelope.sender == Address.NULL:
+        raise Unfit(_NO_REPORTS)
 
 
 def bearer(token: str | None) -> Mapping[str, str]:

@@ -6,18 +6,14 @@ message's id.
 
 from __future__ import annotations
 
-from relay.delivery.transports.services.addressed import fully_addressed, misaddressed
+from relay.delivery.transports.services.addressed import addressed
 from relay.delivery.transports.services.base import (
-    NO_REPORTS,
     Parcel,
     Request,
     Response,
     Service,
     bearer,
 )
-from relay.mail.address import Address
-from relay.mail.envelope import Envelope
-from relay.mail.reply import Reply
 
 _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "quotaExceeded"})
 
@@ -27,16 +23,12 @@ class Gmail(Service):
 
     most_recipients = 500
 
-    def unfit(self, envelope: Envelope, content: bytes) -> Reply | None:
-        """It needs a sender, and a header that names none but the recipients."""
-        return NO_REPORTS if envelope.sender == Address.NULL else misaddressed(envelope, content)
-
     def request(self, parcel: Parcel) -> Request:
         """The message as it is, as an upload."""
         return Request(
             f"{parcel.upstream.options.url}/upload/gmail/v1/users/me/messages/send?uploadType=media",
             {"Content-Type": "message/rfc822", **bearer(parcel.token)},
-            fully_addressed(parcel.envelope, parcel.content),
+            addressed(parcel),
         )
 
     def meant(self, response: Response) -> int:

@@ -9,18 +9,14 @@ from __future__ import annotations
 import base64
 from urllib.parse import quote
 
-from relay.delivery.transports.services.addressed import fully_addressed, misaddressed
+from relay.delivery.transports.services.addressed import addressed
 from relay.delivery.transports.services.base import (
-    NO_REPORTS,
     Parcel,
     Request,
     Response,
     Service,
     bearer,
 )
-from relay.mail.address import Address
-from relay.mail.envelope import Envelope
-from relay.mail.reply import Reply
 
 # About the message, although some come as 403 or 404; all other refusals there are about the account.
 _ABOUT_THE_MESSAGE = frozenset(
@@ -34,17 +30,13 @@ class Graph(Service):
     most_recipients = 500
     most_octets = 3 * 1024 * 1024 - 64 * 1024  # a request has 4 MB at most, and base64 adds a third
 
-    def unfit(self, envelope: Envelope, content: bytes) -> Reply | None:
-        """It needs a sender, and a header that names none but the recipients."""
-        return NO_REPORTS if envelope.sender == Address.NULL else misaddressed(envelope, content)
-
     def request(self, parcel: Parcel) -> Request:
         """The message in base64, as text."""
         mailbox = quote(parcel.upstream.username or "me", safe="@")
         return Request(
             f"{parcel.upstream.options.url}/users/{mailbox}/sendMail",
             {"Content-Type": "text/plain", **bearer(parcel.token)},
-            base64.b64encode(fully_addressed(parcel.envelope, parcel.content)),
+            base64.b64encode(addressed(parcel)),
         )
 
     def meant(self, response: Response) -> int:

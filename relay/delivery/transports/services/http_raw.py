@@ -11,6 +11,14 @@
 The envelope is JSON in ASCII; the priority goes from 1 (very high) to 5; Relay-Delivery is the same
 each time the same is tried, so that a duplicate can be dropped; the timestamp is in seconds since 1970.
 
+What the client asked of the road (DSN, DELIVERBY) is in the envelope, too, each as SMTP spells it and only
+where it was asked for:
+
+    "ret": "HDRS", "envid": "QQ314159", "by": "300;R",
+    "notify": {"bob@example.net": "SUCCESS,DELAY"}, "orcpt": {"bob@example.net": "rfc822;bob@example.org"}
+
+Whoever sees to it says so in the answer, "Relay-Offers: DSN, DELIVERBY"; otherwise we report ourselves.
+
 The signature is HMAC-SHA256, with the upstream's password as the key, of timestamp, LF, the
 envelope as it stands in its header, LF, and the body.  Whoever takes the message answers 2xx, and
 may then refuse some of the recipients with a body of `{"refused": {"bob@example.net": "550 5.1.1 No
@@ -25,8 +33,11 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
+from relay.delivery.transports.parameters import Offers
 from relay.delivery.transports.services.base import Parcel, Request, Response, Service, bearer
 from relay.mail.reply import Reply
 from relay.routing.upstreams import Upstream
@@ -41,8 +52,10 @@ class HttpRaw(Service):
 
     def request(self, parcel: Parcel) -> Request:
         """See the top of this file."""
-        envelope = envelope_of(str(parcel.envelope.sender), [str(r.address) for r in parcel.recipients])
-        digest = hashlib.sha256(envelope.encode() + b"\n" + parcel.content).hexdigest()
+        way = _way_of(parcel)
+        envelope = json.dumps(way | _asked_for(parcel))
+        # Without what was asked for, since the time that is left is another at each try.
+        digest = hashlib.sha256(json.dumps(way).encode() + b"\n" + parcel.content).hexdigest()
         headers = {
             "Content-Type": "message/rfc822",
             "Relay-Envelope": envelope,
@@ -59,6 +72,12 @@ class HttpRaw(Service):
         headers = {"Relay-Check": "1", **_signed(secret, "", b"", now), **bearer(token)}
         return Request(upstream.options.url, headers)
 
+    def offers(self, response: Response | None = None) -> Offers:
+        """What the answer to a message says that is seen to there."""
+        told = response.headers.get("relay-offers", "") if response else ""
+        words = {word.strip().upper() for word in told.split(",")}
+        return replace(super().offers(), dsn="DSN" in words, deliver_by="DELIVERBY" in words)
+
     def each(self, parcel: Parcel, response: Response) -> Mapping[int, Reply]:
         """Some may be refused although the rest is taken."""
         replies = dict(super().each(parcel, response))
@@ -71,9 +90,20 @@ class HttpRaw(Service):
         return replies
 
 
-def envelope_of(sender: str, recipients: list[str]) -> str:
-    """The envelope as it stands in its header."""
-    return json.dumps({"from": sender, "to": recipients})
+def _way_of(parcel: Parcel) -> dict[str, Any]:
+    return {"from": str(parcel.envelope.sender), "to": [str(r.address) for r in parcel.recipients]}
+
+
+def _asked_for(parcel: Parcel) -> dict[str, Any]:
+    envelope, recipients = parcel.envelope, parcel.recipients
+    found: dict[str, Any] = {
+        "ret": envelope.ret,
+        "envid": envelope.envid,
+        "by": f"{envelope.by_seconds};{envelope.by_mode}" if envelope.by_seconds is not None else None,
+        "notify": {str(r.address): r.notify for r in recipients if r.notify},
+        "orcpt": {str(r.address): r.orcpt for r in recipients if r.orcpt},
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def signature_of(secret: str, timestamp: int, envelope: str, content: bytes) -> str:

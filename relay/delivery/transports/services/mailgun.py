@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
-from relay.delivery.transports.services.base import NO_REPORTS, Parcel, Request, Service
-from relay.mail.address import Address
-from relay.mail.envelope import Envelope
-from relay.mail.reply import Reply
+from relay.delivery.transports.services.base import Parcel, Request, Service, refuse_reports
 from relay.routing.upstreams import Upstream
 
 
@@ -23,12 +20,9 @@ class Mailgun(Service):
 
     most_recipients = 1000
 
-    def unfit(self, envelope: Envelope, content: bytes) -> Reply | None:  # noqa: ARG002
-        """It makes a sender of its own, so a report could come back and cause the next."""
-        return NO_REPORTS if envelope.sender == Address.NULL else None
-
     def request(self, parcel: Parcel) -> Request:
         """A form with the recipients and the message."""
+        refuse_reports(parcel)  # it makes a sender of its own: a report could come back and cause the next
         options = parcel.upstream.options
         content, boundary = form_of([str(r.address) for r in parcel.recipients], parcel.content)
         headers = {

@@ -11,11 +11,8 @@ import json
 from datetime import datetime
 from typing import Any
 
-from relay.delivery.transports.services.base import NO_REPORTS, Parcel, Request, Response, Service
+from relay.delivery.transports.services.base import Parcel, Request, Response, Service, refuse_reports
 from relay.delivery.transports.services.sigv4 import Keys, signed_headers
-from relay.mail.address import Address
-from relay.mail.envelope import Envelope
-from relay.mail.reply import Reply
 from relay.routing.upstreams import Upstream
 
 # All of these come as 400, and not one of them is about the message.
@@ -31,12 +28,9 @@ class Ses(Service):
     most_recipients = 50
     most_octets = 40 * 1024 * 1024
 
-    def unfit(self, envelope: Envelope, content: bytes) -> Reply | None:  # noqa: ARG002
-        """It needs a sender."""
-        return NO_REPORTS if envelope.sender == Address.NULL else None
-
     def request(self, parcel: Parcel) -> Request:
         """The message in base64, within JSON."""
+        refuse_reports(parcel)
         document = {
             "FromEmailAddress": str(parcel.envelope.sender),
             "Destination": {"ToAddresses": [str(r.address) for r in parcel.recipients]},
