@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -98,17 +99,24 @@ def check(
     *,
     selector: Selector = "",
     resolver: Annotated[
-        str, typer.Option(metavar="HOST[:PORT]", help="Ask this name server; else those of this machine.")
+        str, typer.Option(metavar="ADDRESS[:PORT]", help="Ask this name server; else those of this machine.")
     ] = "",
 ) -> Shown:
     """Look the records up in DNS; a new key whose record is right begins to sign."""
-    from relay.delivery.dkim_check import check_record
+    from relay.delivery.dkim_check import Verdict, check_record
+    from relay.delivery.resolver import Resolver
     from relay.routing.dkim_keys import Looked, keys_of, note_look
+    from relay.routing.name_server import NameServer
 
     found = [key for key in desk.read(keys_of, domain, selector) if selector or key.state.value != "retired"]
     if not found:
         raise Failed(f'{domain} has no key in use: "relay dkim add {domain}".')
-    verdicts = [check_record(key, resolver) for key in found]
+    asking = Resolver(NameServer.parse(resolver) if resolver else None)
+
+    async def looked_up() -> list[Verdict]:
+        return [await check_record(key, asking) for key in found]
+
+    verdicts = asyncio.run(looked_up())
     noted = [
         desk.write(note_look, Looked(desk.author, key.domain, key.selector, verdict.is_good, verdict.told))
         for key, verdict in zip(found, verdicts, strict=True)

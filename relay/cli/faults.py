@@ -60,6 +60,7 @@ _CODES = {
     "BadRewrite": BAD_DATA,
     "BadRoute": BAD_DATA,
     "BadLimits": BAD_DATA,
+    "BadNameServer": BAD_DATA,
     "BadSetting": BAD_DATA,
     "BadUpstream": BAD_DATA,
 }

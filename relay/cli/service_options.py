@@ -13,6 +13,12 @@ PresetName = Annotated[
 Url = Annotated[str | None, typer.Option(metavar="URL", help="Where a service over HTTP is.")]
 Domain = Annotated[str | None, typer.Option(metavar="DOMAIN", help="The sending domain at Mailgun.")]
 Region = Annotated[str | None, typer.Option(metavar="REGION", help="That of Amazon SES: eu-west-1.")]
+Resolver = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS[:PORT]", help='The name server that mx asks, "none": those of this machine.'
+    ),
+]
 OAuthGrant = Annotated[
     Literal["client-credentials", "refresh-token", "service-account", "none"] | None,
     typer.Option(

@@ -13,6 +13,7 @@ from relay.routing.presets import PRESETS, tokens_for
 from relay.routing.upstreams import Kind, Password, Upstream
 from relay.sealing import Sealer
 
+_NONE = "none"
 _ANY_TENANT = "organizations"
 
 
@@ -24,6 +25,7 @@ class ServiceWanted:
     url: str | None = None
     domain: str | None = None
     region: str | None = None
+    resolver: str | None = None
     oauth: str | None = None
     client_id: str | None = None
     tenant: str | None = None
@@ -39,6 +41,7 @@ class ServiceWanted:
             "url": self.url and self.url.rstrip("/"),
             "domain": self.domain,
             "region": self.region,
+            "resolver": "" if self.resolver == _NONE else self.resolver,
             "preset": self.preset,
         }
         options = replace(options, **{name: value for name, value in told.items() if value is not None})
@@ -56,7 +59,7 @@ class ServiceWanted:
         return self._with_key(upstream, sealer) if self.key is not None else upstream
 
     def _tokens(self, options: Options) -> OAuth | None:
-        if self.oauth == "none":
+        if self.oauth == _NONE:
             return None
         oauth = options.oauth
         if self.oauth is not None:

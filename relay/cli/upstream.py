@@ -19,6 +19,7 @@ from relay.cli.service_options import (
     OAuthGrant,
     PresetName,
     Region,
+    Resolver,
     Scope,
     Subject,
     Tenant,
@@ -32,12 +33,14 @@ app = typer.Typer(no_args_is_help=True, help="Where mail goes.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The upstream's name, of your choice.")]
 Host = Annotated[str | None, typer.Option(metavar="HOST", help="Its host name or IP address.")]
 Port = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Its port; 587 if not given, with --tls implicit 465.")
+    int | None,
+    typer.Option(min=1, max=65535, help="Its port; 587 if not given, with --tls implicit 465, for mx 25."),
 ]
 Tls = Annotated[
-    Literal["none", "starttls", "implicit"] | None,
+    Literal["none", "opportunistic", "starttls", "implicit"] | None,
     typer.Option(
-        help="How it is secured; by its port if not given. Where STARTTLS is not offered, no mail is sent."
+        help="How it is secured; by its port if not given, for mx opportunistic. With starttls no mail is "
+        "sent where that is not offered."
     ),
 ]
 Username = Annotated[str | None, typer.Option(metavar="TEXT", help='To log in there; "none": without login.')]
@@ -76,6 +79,7 @@ def add(
     kind: Annotated[
         Literal[
             "smtp",
+            "mx",
             "sandbox",
             "http-raw",
             "graph",
@@ -87,7 +91,10 @@ def add(
             "resend",
             "brevo",
         ],
-        typer.Option(help="A server, a service over HTTP, or a sandbox: mail is kept here and shown."),
+        typer.Option(
+            help="A server, each domain's own servers (mx), a service over HTTP, or a sandbox: mail is kept "
+            "here and shown."
+        ),
     ] = "smtp",
     preset: PresetName = None,
     host: Host = None,
@@ -106,6 +113,7 @@ def add(
     url: Url = None,
     domain: Domain = None,
     region: Region = None,
+    resolver: Resolver = None,
     oauth: OAuthGrant = None,
     client_id: ClientId = None,
     tenant: Tenant = None,
@@ -125,8 +133,9 @@ def add(
     from relay.routing.upstreams import Kind, Upstream
 
     service = ServiceWanted(
-        preset=one_preset(preset), url=url, domain=domain, region=region, oauth=oauth, client_id=client_id,
-        tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
+        preset=one_preset(preset), url=url, domain=domain, region=region, resolver=resolver, oauth=oauth,
+        client_id=client_id, tenant=tenant, token_url=token_url, scope=scope, subject=subject,
+        key=key.read() if key else None,
     )  # fmt: skip
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
@@ -136,7 +145,7 @@ def add(
     )  # fmt: skip
     desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
-    is_untestable = fresh.kind is Kind.SANDBOX or needs_consent(fresh)
+    is_untestable = not fresh.can_be_tested or needs_consent(fresh)
     report = None if no_test or is_untestable else probe.walk(desk, fresh)
     if report is not None and not report.is_good:
         told = f'"{name}" was not added: {report.verdict} Mend it, or save it as it is with --no-test.'
@@ -145,13 +154,14 @@ def add(
     if report is not None:
         probe.remember(desk, made, report)
     shown = upstreams.one(desk, made.name)
+    first_steps = preset or ("direct" if made.kind is Kind.MX else None)
     return Shown(
         upstreams.document(shown),
         (
             *([probe.steps(report)] if report else []),
             f'Upstream "{made.name}" was added.',
             upstreams.card(shown),
-            *([PRESETS[preset].instructions.rstrip()] if preset else []),
+            *([PRESETS[first_steps].instructions.rstrip()] if first_steps else []),
             *([f'Now give consent: "relay upstream authorize {made.name}".'] if needs_consent(made) else []),
         ),
         warnings(made),
@@ -204,6 +214,7 @@ def edit(
     url: Url = None,
     domain: Domain = None,
     region: Region = None,
+    resolver: Resolver = None,
     oauth: OAuthGrant = None,
     client_id: ClientId = None,
     tenant: Tenant = None,
@@ -220,7 +231,7 @@ def edit(
     from relay.routing.soundness import warnings
 
     service = ServiceWanted(
-        url=url, domain=domain, region=region, oauth=oauth, client_id=client_id,
+        url=url, domain=domain, region=region, resolver=resolver, oauth=oauth, client_id=client_id,
         tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
     )  # fmt: skip
     wanted = upstreams.Wanted(

@@ -19,6 +19,7 @@ from relay.mail.address import Address, BadAddress
 from relay.mail.rewriting import to_members
 from relay.routing import routes
 from relay.routing.health import CheckResult, Health, load_health
+from relay.routing.presets import PRESETS
 from relay.routing.standing import load_stands
 from relay.routing.tokens import Token, find_token
 from relay.routing.upstreams import Kind, Password, Tls, Upstream, all_upstreams, find_upstream
@@ -26,7 +27,7 @@ from relay.sealing import Sealer
 
 HEADINGS = ("name", "kind", "where", "tls", "enabled", "state", "routes", "last check", "last success")
 _NONE = "none"
-_IMPLICIT_PORT, _SUBMISSION_PORT = 465, 587
+_MAIL_PORT, _IMPLICIT_PORT, _SUBMISSION_PORT = 25, 465, 587
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,14 @@ class Wanted:
             changes["sender_address"] = address(self.sender, "--sender")
         if self.archive is not None:
             changes["archive_address"] = address(self.archive, "--archive")
-        if upstream.kind is Kind.SMTP and (self.service.preset is None or self.port or self.tls):
+        preset = self.service.preset
+        if Kind.MX in {upstream.kind, PRESETS[preset].kind if preset else None}:
+            tls = Tls.OPPORTUNISTIC if upstream.port == 0 else upstream.tls
+            changes |= {
+                "port": self.port or upstream.port or _MAIL_PORT,
+                "tls": Tls(self.tls) if self.tls else tls,
+            }
+        elif upstream.kind is Kind.SMTP and (preset is None or self.port or self.tls):
             changes |= self._port_and_tls(upstream)
         return self.service.applied_to(replace(upstream, **changes), sealer)
 
@@ -140,7 +148,7 @@ def row(seen: Seen) -> tuple[str | Cell, ...]:
         Cell(upstream.name, Tone.STRONG),
         upstream.kind.value,
         upstream.place,
-        upstream.tls.value if upstream.host else "",
+        upstream.tls.value if upstream.port else "",
         Cell("yes", Tone.GOOD) if upstream.is_enabled else Cell("no", Tone.BAD),
         seen.standing.cell,
         ", ".join(seen.routes),
@@ -152,7 +160,7 @@ def row(seen: Seen) -> tuple[str | Cell, ...]:
 def card(seen: Seen) -> Fields:
     """An upstream with everything about it."""
     upstream, health = seen.upstream, seen.health
-    is_server = upstream.kind is Kind.SMTP
+    is_server = upstream.kind in {Kind.SMTP, Kind.MX}
     is_remote = upstream.kind is not Kind.SANDBOX
     return Fields(
         (
@@ -163,6 +171,7 @@ def card(seen: Seen) -> Fields:
             *seen.standing.rows,
             ("routes", ", ".join(seen.routes) or Cell("no route leads here", Tone.QUIET)),
             ("tls", upstream.tls.value if is_server else None),
+            ("resolver", upstream.options.resolver or None),
             ("certificate", _trust(upstream) if _is_secured(upstream) else None),
             ("provider", upstream.options.preset or None),
             ("login", login_words(upstream)),
@@ -208,10 +217,12 @@ def _token(token: Token | None) -> str | Cell | None:
 
 
 def _is_secured(upstream: Upstream) -> bool:
-    return upstream.options.is_secure or (upstream.kind is Kind.SMTP and upstream.tls is not Tls.NONE)
+    return upstream.options.is_secure or (upstream.port > 0 and upstream.tls is not Tls.NONE)
 
 
 def _trust(upstream: Upstream) -> str | Cell:
+    if upstream.tls is Tls.OPPORTUNISTIC:
+        return "verified where a domain's MTA-STS policy demands it"
     if not upstream.verify_tls:
         return Cell("not verified", Tone.BAD)
     return "verified by the one given" if upstream.pinned_ca else "verified by the system's authorities"

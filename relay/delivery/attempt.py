@@ -23,6 +23,7 @@ from relay.queue.items import Acceptance, AttemptRecord, Claimed, Origin, Settle
 from relay.queue.parts import cut
 from relay.queue.rank import rank_at
 
+_REMOTE_LENGTH = 255  # of its column; a name in DNS may have as many, and its address follows
 _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from reporting this; the log says more")
 
 
@@ -165,7 +166,7 @@ def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:
         started_at=tried.started_at,
         finished_at=tried.finished_at,
         reply=words[0].reply,
-        remote=tried.remote,
+        remote=tried.remote and tried.remote[:_REMOTE_LENGTH],
         tls=tried.tls,
         perhaps_delivered=tried.answers.perhaps_delivered,
         left_alone=tried.left_alone,

@@ -8,8 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from relay.delivery.classify import Scope, Step, Trouble, cannot_open
-from relay.delivery.findings import Finding, Report, certificate_facts
-from relay.delivery.hints import hint_for
+from relay.delivery.findings import Finding, Report, certificate_facts, failure
 from relay.delivery.oauth.tokens import TokenSource
 from relay.delivery.transports.http import Http
 from relay.delivery.transports.trust import tls_context
@@ -45,10 +44,9 @@ async def _taken(steps: list[tuple[Step, Callable[[], Awaitable[str]]]], upstrea
                 told = await action()
         except (Trouble, OSError) as fault:
             trouble = fault if isinstance(fault, Trouble) else cannot_open(step, fault)
-            words = str(trouble.reply)
-            hint = hint_for(step, words, upstream.options.port)
-            findings.append(Finding(step, False, clock() - begun_at, words, hint))
-            return Report(tuple(findings), f"It failed at {step.value}: {words}")
+            trouble = Trouble(trouble.reply, trouble.scope, step)
+            findings.append(failure(trouble, clock() - begun_at, upstream.options.port))
+            return Report(tuple(findings), f"It failed at {step.value}: {trouble.reply}")
         findings.append(Finding(step, True, clock() - begun_at, told, _warning(step, upstream)))
     last = findings[-1]
     if last.step is Step.DOT:

@@ -25,6 +25,7 @@ from relay.queue.claim import Release, release
 from relay.queue.content import read_content
 from relay.queue.items import Settlement
 from relay.queue.settle import Settled
+from relay.queue.splitting import Split, split
 from relay.routing.grants import Ask, Grant, Refund, grant, refund
 from relay.routing.health import Sign, record_connected, record_success
 from relay.routing.standing import Stand, record_stands
@@ -35,6 +36,7 @@ _READING_OCTETS = 64 * 1024 * 1024
 _READING_WAIT = timedelta(milliseconds=50)
 
 _READ_AGAIN_AFTER = timedelta(seconds=1)
+_APART = "Its recipients are at several domains, each of which is delivered to by itself"
 _SIGN_EVERY = timedelta(seconds=5)
 
 
@@ -119,6 +121,13 @@ class Clerk:
         if not held.is_lost:
             self._write(release, Release(held.claimed, reason, due_at))
 
+    def split(self, held: Held, groups: tuple[tuple[int, ...], ...]) -> None:
+        """Put a delivery back into the queue, untried, as one for each of these groups of recipients."""
+        self.hands.let_go(held)
+        if not held.is_lost:
+            written = self._write(split, Split(held.claimed, groups, _APART))
+            written.add_done_callback(lambda _: self._on_more())
+
     def _settled(self, held: Held, settlement: Settlement, settled: Settled) -> None:
         if not settled.is_ours:
             log.lease_lost(delivery=str(held.claimed.key))
@@ -157,10 +166,11 @@ class Clerk:
             self._last_signs[key] = now
             self._write(record, Sign(upstream_id, now))
 
-    def _write(self, function: Callable[..., Any], item: object) -> None:
+    def _write(self, function: Callable[..., Any], item: object) -> asyncio.Future[Any]:
         """Write what would be good to have, but is not worth waiting for."""
         written: asyncio.Future[Any] = self._db.write(function, item)
         written.add_done_callback(_passed_over)
+        return written
 
 
 def _passed_over(written: asyncio.Future[Any]) -> None:

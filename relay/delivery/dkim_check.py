@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from relay.delivery.txt import CannotAsk, Resolver, look_up_txt
+from relay.delivery.resolver import CannotAsk, NoSuchName, Resolver
 from relay.mail.dkim import BadRecord, published_key
 from relay.routing.dkim_keys import Key
 
@@ -17,12 +16,12 @@ class Verdict(NamedTuple):
     told: str
 
 
-def check_record(
-    key: Key, resolver: str = "", *, look_up: Callable[..., list[bytes]] = look_up_txt
-) -> Verdict:
-    """Look the record of *key* up, at *resolver* ("host" or "host:port") or at the system's."""
+async def check_record(key: Key, resolver: Resolver) -> Verdict:
+    """Look the record of *key* up."""
     try:
-        found = look_up(key.record_name, _resolvers(resolver))
+        found = await resolver.texts(key.record_name)
+    except NoSuchName:
+        found = []
     except CannotAsk as fault:
         return Verdict(is_good=False, told=f"{fault}.")
     if not found:
@@ -40,12 +39,3 @@ def check_record(
     if public != key.public_key:
         return Verdict(is_good=False, told="The record publishes another key.")
     return Verdict(is_good=True, told="The record is there, and right.")
-
-
-def _resolvers(text: str) -> tuple[Resolver, ...]:
-    if not text:
-        return ()
-    host, colon, port = text.rpartition(":")
-    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
-        return (Resolver(host.strip("[]"), int(port)),)
-    return (Resolver(text.strip("[]")),)

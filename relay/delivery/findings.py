@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from relay.delivery.classify import Step
+from relay.delivery.classify import Step, Trouble
+from relay.delivery.hints import hint_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Report:
     def is_good(self) -> bool:
         """Whether mail can be sent there."""
         return all(finding.is_good for finding in self.findings)
+
+
+def failure(trouble: Trouble, seconds: float, port: int) -> Finding:
+    """The step at which it ended with *trouble*, after so many *seconds*, and what to do about it."""
+    told = str(trouble.reply)
+    return Finding(trouble.step, False, seconds, told, hint_for(trouble.step, told, port))
 
 
 def certificate_facts(der: bytes, host: str) -> str:

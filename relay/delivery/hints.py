@@ -30,7 +30,7 @@ HINTS: Sequence[Hint] = (
     Hint(
         {Step.CONNECT},
         "no answer in time",
-        "Many networks block port 25: use 587 (STARTTLS) or 465 (implicit TLS), if the upstream has them.",
+        "Many networks block port 25: ask for it to be opened, or use an upstream with port 587 or 465.",
         port=25,
     ),
     Hint({Step.CONNECT}, "no answer in time", "A firewall may be in the way; check host and port."),

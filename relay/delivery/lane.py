@@ -5,26 +5,29 @@ and each carries one delivery after the other, always the most urgent that waits
 level 1 is never behind others: while it waits nothing lower starts, and where there are at least
 two slots one is kept free for it.
 
-What the upstream may be given is in its purse, if it has limits; how many connections it bears is its
-gait; whether it works is its standing.  What waits for one that takes nothing now is passed on to
-another of its route at once, or goes back into the queue.
+Who waits stands in line; what the upstream may be given is in its purse, if it has limits; how many
+connections it bears is its gait; whether it works is its standing.  What waits for one that takes
+nothing now is passed on to another of its route at once, or goes back into the queue.
+
+An upstream that is each domain's own servers (see `transports.mx`) gets deliveries of one domain each.
+Such a destination has a share of the slots at most, and what is wrong with it is no trouble of the lane.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from itertools import count
+from datetime import timedelta
 from typing import Any
 
 from relay import log
 from relay.delivery.bench import Bench
 from relay.delivery.classify import Trouble
 from relay.delivery.clerk import Clerk
+from relay.delivery.destinations import destinations_of
 from relay.delivery.gait import Gait
 from relay.delivery.hands import Held
+from relay.delivery.line import MOST_ASIDE, Line
 from relay.delivery.purse import Purse
 from relay.delivery.runner import Runner
 from relay.delivery.standing import Standing
@@ -33,9 +36,10 @@ from relay.delivery.transports.base import Transport
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.routing.standing import Stand, State, sentence
-from relay.routing.upstreams import Upstream
+from relay.routing.upstreams import Kind, Upstream
 
 MOST_AHEAD = 500  # deliveries that wait in memory: two seconds of work, but no more than this
+_SHARES = 4  # a destination with servers of its own has one of so many shares of the slots, rounded up
 
 
 class Lane:
@@ -66,8 +70,7 @@ class Lane:
         self._purse: Purse | None = None
         self._was_shut = False  # by its purse
         self._take_new_purse()
-        self._waiting: list[tuple[datetime, int, Held]] = []
-        self._arrivals = count()
+        self._line = Line(self.destination)
         self._runners: set[Runner] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._bench = Bench()
@@ -80,16 +83,16 @@ class Lane:
     # Waiting -------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._line)
 
     @property
     def room(self) -> int:
         """How many more deliveries may wait here; less than nothing if there are too many."""
         if self._purse is not None and self._purse.is_shut(self._clerk.clock.now()):
-            return -len(self._waiting)
+            return -len(self._line)
         if not self.standing.is_up:
-            return 1 - len(self._waiting) - self._busy
-        return self._ahead - len(self._waiting)
+            return 1 - len(self._line) - self._busy
+        return min(self._ahead - self._line.ready, MOST_ASIDE - self._line.aside)
 
     def measure(self, period: timedelta) -> None:
         """Reckon what is carried in two seconds, from what was carried in the last *period*."""
@@ -104,19 +107,20 @@ class Lane:
         if self._closed_because is not None:
             self._clerk.give_back(held, self._closed_because)
             return
-        heapq.heappush(self._waiting, (held.claimed.rank_at, next(self._arrivals), held))
+        if self.upstream.kind is Kind.MX and len(apart := destinations_of(held.claimed.envelope)) > 1:
+            self._clerk.split(held, tuple(map(tuple, apart.values())))
+            return
+        self._line.put(held)
         self._stir_one()
 
     def shed(self, number: int, reason: str) -> None:
         """Give the *number* least urgent back to the queue, where other processes see them."""
-        self._waiting.sort()  # a sorted list is a heap, too
-        for _, _, held in self._waiting[len(self._waiting) - number :]:
+        for held in self._line.shed(number):
             self._clerk.give_back(held, reason)
-        del self._waiting[len(self._waiting) - number :]
 
     def stir(self) -> None:
         """Set to work whoever has something to do."""
-        for _ in range(min(len(self._waiting), self._slots)):
+        for _ in range(min(self._line.ready, self._slots)):
             self._stir_one()
 
     def _stir_one(self) -> None:
@@ -146,6 +150,13 @@ class Lane:
         self._busy -= 1
         self._busy_with_lower -= held.claimed.priority is not Priority.VERY_HIGH
         self._finished += 1
+        self._line.done(held)
+
+    def destination(self, held: Held) -> str:
+        """The domain that *held* goes to, where each has servers of its own."""
+        if self.upstream.kind is not Kind.MX:
+            return ""
+        return held.claimed.envelope.recipients[0].address.domain_key
 
     @property
     def _slots(self) -> int:
@@ -159,31 +170,35 @@ class Lane:
 
     def _may_begin(self) -> bool:
         """Whether the most urgent that waits may begin."""
-        waiting = self._waiting
-        while waiting and waiting[0][2].is_lost:
-            self._clerk.hands.let_go(heapq.heappop(waiting)[2])
-        if not waiting or self._clerk.ledger.is_stuck:
+        while (first := self._first) is not None and first.is_lost:
+            self._clerk.hands.let_go(self._line.leave())
+        if first is None or self._clerk.ledger.is_stuck:
             return False
         if not self.standing.is_up and (self._busy or self.standing.is_down(self._clerk.clock.now())):
             return False  # one probe goes first
         slots = self._slots
         if self._busy >= slots:
             return False
-        is_first = waiting[0][2].claimed.priority is Priority.VERY_HIGH
-        if not is_first and self._busy_with_lower >= max(slots - 1, 1):
+        if first.claimed.priority is not Priority.VERY_HIGH and self._busy_with_lower >= max(slots - 1, 1):
             return False
         if self._gait.slowed_to is not None and self._gait.is_resting(self._clerk.clock.now()):
             return False
         return self._purse is None or self._purse.has_some(self._wanted)
 
     @property
+    def _first(self) -> Held | None:
+        """The most urgent that waits for nothing but its turn."""
+        return self._line.first(-(-self._slots // _SHARES))
+
+    @property
     def _wanted(self) -> int:
         """How many to ask the purse's keeper for; of a batch, what is begun at once: it soon lapses."""
         at_once = self._slots - self._busy
-        return len(self._waiting) if self.upstream.limits.batch is None else min(len(self._waiting), at_once)
+        waiting = self._line.ready
+        return waiting if self.upstream.limits.batch is None else min(waiting, at_once)
 
     def _pop(self) -> Held:
-        held = heapq.heappop(self._waiting)[2]
+        held = self._line.go()
         if self._purse is not None:
             self._purse.spend()
         if self._gait.slowed_to is not None:
@@ -193,7 +208,7 @@ class Lane:
             self._write_down(State.PROBING)
         self._busy += 1
         self._busy_with_lower += held.claimed.priority is not Priority.VERY_HIGH
-        if self.has_more and len(self._waiting) <= self._ahead // 2:
+        if self.has_more and self._line.ready <= self._ahead // 2:
             self._on_room()
         return held
 
@@ -205,7 +220,7 @@ class Lane:
         if self.standing.is_up and self._purse is None:
             return True
         now = self._clerk.clock.now()
-        if not self.standing.is_up and (self.standing.is_down(now) or self._busy or self._waiting):
+        if not self.standing.is_up and (self.standing.is_down(now) or self._busy or self._line):
             return False
         return not (self._purse and self._purse.is_shut(now))
 
@@ -324,8 +339,7 @@ class Lane:
             self._clerk.give_back(held, self.why_shut)
 
     def _pass_all_on(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for _, _, held in sorted(waiting):
+        for held in self._line.empty():
             self.pass_on(held)
 
     # Changes, and the end ------------------------------------------------------------------------
@@ -358,20 +372,15 @@ class Lane:
 
     def give_back(self, why: Callable[[Held], str | None]) -> None:
         """Let go of those waiting for which *why* has a reason."""
-        kept = []
-        for place in self._waiting:
-            if (reason := why(place[2])) is None:
-                kept.append(place)
+        for held in self._line.empty():
+            if (reason := why(held)) is None:
+                self._line.put(held)
             else:
-                self._clerk.give_back(place[2], reason)
-        heapq.heapify(kept)
-        self._waiting = kept
+                self._clerk.give_back(held, reason)
 
     def give_all_back(self, reason: str) -> None:
         """Let go of everything that waits."""
-        waiting, self._waiting = self._waiting, []
-        for _, _, held in waiting:
-            self._clerk.give_back(held, reason)
+        self.give_back(lambda _: reason)
 
     async def close(self, reason: str, seconds: float) -> None:
         """Give back what waits, let end what has begun; after *seconds* hang up on it."""

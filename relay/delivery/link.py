@@ -14,11 +14,15 @@ MAX_MESSAGES = 1000
 
 @dataclass(slots=True, eq=False)
 class Link:
-    """An open connection, made with the settings that `upstream` had then."""
+    """An open connection, made with the settings that `upstream` had then.
+
+    `destination` is the domain that it leads to, where each has servers of its own.
+    """
 
     connection: Connection
     upstream: Upstream
     opened_at: datetime
+    destination: str = ""
     messages: int = 0
 
     @property
@@ -26,11 +30,12 @@ class Link:
         """Whether no message went over it before."""
         return self.messages == 0
 
-    def is_fit(self, upstream: Upstream, now: datetime) -> bool:
-        """Whether the next message for *upstream* may go over it."""
+    def is_fit(self, upstream: Upstream, destination: str, now: datetime) -> bool:
+        """Whether the next message for *upstream*, and for *destination*, may go over it."""
         return (
             self.connection.is_usable
             and self.upstream is upstream
+            and self.destination == destination
             and self.messages < (upstream.limits.per_connection or MAX_MESSAGES)
             and now - self.opened_at < MAX_AGE
         )

@@ -39,7 +39,7 @@ def news_of(claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, *, is_tri
         fate = Fate(
             recipient,
             outcome.reply,
-            remote=None if is_unheard else tried.upstream.host or None,
+            remote=None if is_unheard else tried.host,
             is_expired=action is Action.FAILED and outcome.disposition is Disposition.DEFERRED,
             is_due=is_due,
         )

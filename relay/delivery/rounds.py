@@ -11,7 +11,6 @@ from relay.delivery.check import check_upstream
 from relay.delivery.oauth.tokens import TokenSource
 from relay.routing.health import Check, CheckResult, CheckRound, are_checks_due, record_check, take_checks
 from relay.routing.routes import RoutingTable
-from relay.routing.upstreams import Kind
 
 
 async def check_those_due(
@@ -24,7 +23,7 @@ async def check_those_due(
     due = await db.write(take_checks, CheckRound(now, now - every))
     found = [table.upstreams[upstream_id] for upstream_id in due if upstream_id in table.upstreams]
     for upstream in found:
-        if upstream.kind is Kind.SANDBOX:
+        if not upstream.can_be_tested:
             continue
         report = await check_upstream(upstream, hostname=hostname, tokens=tokens)
         result = CheckResult.SUCCESS if report.is_good else CheckResult.ERROR

@@ -60,31 +60,41 @@ class Runner:
             await self._hang_up()
 
     async def _carry(self, held: Held) -> None:
+        began_at = self._clerk.clock.now()
+        link: Link | None = None
+        why_not: Reply | None = None
         try:
-            link = await self._fit_link()
+            link = await self._fit_link(self._lane.destination(held))
         except Trouble as trouble:
-            self._lane.cannot_connect(held, trouble)
-            return
+            if trouble.scope is not Scope.MESSAGE:
+                self._lane.cannot_connect(held, trouble)
+                return
+            why_not = trouble.reply  # only its destination cannot be sent to: the lane works
+            self._lane.works()
         content = await self._clerk.content_of(held)
         try:
             if content is None:
-                self._clerk.conclude(held, b"", self._nothing_to_send(held, link, _CONTENT_GONE))
+                why_not = _CONTENT_GONE
             elif not self._lane.bears(len(content)):
-                self._clerk.conclude(held, content, self._nothing_to_send(held, link, _TOO_LARGE))
+                why_not = _TOO_LARGE
+            if content is None or link is None or why_not is not None:
+                assert why_not is not None
+                self._clerk.conclude(held, content or b"", self._nothing_sent(held, began_at, why_not))
             else:
                 tried = await self._offer(held, content, link)
                 await self._see_to(held, content, tried, link)
         finally:
             self._clerk.content_done(held)
 
-    async def _fit_link(self) -> Link:
-        """The connection, opened anew if there is none or it has served its time.  Raises Trouble."""
+    async def _fit_link(self, destination: str) -> Link:
+        """The connection there, opened anew if there is none or it has served its time.  Raises Trouble."""
         now = self._clerk.clock.now()
-        if self._link is not None and self._link.is_fit(self._lane.upstream, now):
+        if self._link is not None and self._link.is_fit(self._lane.upstream, destination, now):
             return self._link
         await self._hang_up()
         upstream = self._lane.upstream
-        self._link = Link(await self._lane.transport.connect(), upstream, self._clerk.clock.now())
+        connection = await self._lane.transport.connect(destination)
+        self._link = Link(connection, upstream, self._clerk.clock.now(), destination)
         self._clerk.connected(upstream.id)
         return self._link
 
@@ -117,7 +127,7 @@ class Runner:
         """Draw the consequences of what was answered, for the message, the connection and the lane."""
         trouble, was_fresh = tried.answers.trouble, link.is_fresh
         link.messages += 1
-        if (complaint := _complaint(tried.answers)) is not None:
+        if (complaint := _complaint(link, tried.answers)) is not None:
             self._lane.slow_down(complaint)
         if trouble is None:
             self._clerk.conclude(held, content, tried)
@@ -130,25 +140,33 @@ class Runner:
             # An upstream may close an idle connection at any time: no reason to wait for half an hour.
             self._lane.put(held)
             return
+        if link.destination:  # what is wrong with one of many is no trouble of the lane
+            self._lane.works()
+        elif self._is_passed_on(held, trouble, was_fresh=was_fresh):
+            return
+        self._clerk.conclude(held, content, tried)
+
+    def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
+        """Tell the lane of its trouble; True: *held*, not looked at yet, goes again at once or elsewhere."""
         says_no_more = was_fresh and trouble.reply.code == 421
         if says_no_more and asks_for_less(trouble.reply) and self._lane.has_others(self):
             says_no_more = False  # it bears those that stand: see `slow_down`
             if trouble.step is Step.MAIL:
                 self._lane.put(held)
-                return
+                return True
         if trouble.scope is Scope.UPSTREAM or says_no_more:
             self._lane.go_down(trouble)
-            if trouble.step is Step.MAIL:  # the message itself was not looked at yet
+            if trouble.step is Step.MAIL:
                 self._lane.pass_on(held)
-                return
+                return True
         elif was_fresh and self._lane.standing.broke():
             self._lane.go_down(trouble)
-        self._clerk.conclude(held, content, tried)
+        return False
 
-    def _nothing_to_send(self, held: Held, link: Link, why: Reply) -> Try:
-        now, numbers = self._clerk.clock.now(), [r.number for r in held.claimed.envelope.recipients]
-        answers = Answers(dict.fromkeys(numbers, why), unheard=frozenset(numbers))
-        return Try(link.upstream, now, now, answers)
+    def _nothing_sent(self, held: Held, began_at: datetime, why_not: Reply) -> Try:
+        numbers = [r.number for r in held.claimed.envelope.recipients]
+        answers = Answers(dict.fromkeys(numbers, why_not), unheard=frozenset(numbers))
+        return Try(self._lane.upstream, began_at, self._clerk.clock.now(), answers)
 
     async def _hang_up(self) -> None:
         link, self._link = self._link, None
@@ -183,11 +201,14 @@ def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:
     return replace(answers, replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
 
 
-def _complaint(answers: Answers) -> Reply | None:
+def _complaint(link: Link, answers: Answers) -> Reply | None:
     """What was said that asks for less; nothing, if the upstream took the message for anybody.
 
-    What it says to a login or the like is about us (see `Scope`), not about how much we send.
+    What it says to a login or the like is about us (see `Scope`), not about how much we send; what one
+    destination of many says is no matter of the others.
     """
+    if link.destination:
+        return None
     trouble = answers.trouble
     if trouble is not None:
         return trouble.reply if trouble.scope is not Scope.UPSTREAM and asks_for_less(trouble.reply) else None

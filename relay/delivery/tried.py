@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from relay.delivery.transports.base import Answers
-from relay.routing.upstreams import Upstream
+from relay.routing.upstreams import Kind, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,10 @@ class Try:
     keeps_time: bool = False
     sent: bytes | None = None
     left_alone: str | None = None
+
+    @property
+    def host(self) -> str | None:
+        """The host that was spoken to, where it was a server's."""
+        if self.upstream.kind is Kind.MX and self.remote:
+            return self.remote.partition(" ")[0]
+        return self.upstream.host or None

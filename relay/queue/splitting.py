@@ -1,7 +1,8 @@
 """Recipients that go on in a delivery of their own, untried.
 
 So they wait neither for a retry nor for those that they were together with, and what happens to them from
-here on counts for them alone.
+here on counts for them alone: those for whom a transaction had no room, and those at another domain where
+each domain has servers of its own.
 """
 
 from __future__ import annotations
@@ -14,16 +15,28 @@ from sqlalchemy import Connection, bindparam, func, insert, literal, select, upd
 
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, recipients
-from relay.queue.items import DeliveryKey
+from relay.queue.claim import Release, release
+from relay.queue.items import Claimed
 from relay.queue.leasing import OF_KEY, params
 from relay.queue.states import DeliveryState, RecipientState
 
 
 class Group(NamedTuple):
-    """Recipients of the delivery *of*, by number, who get one of their own, and why."""
+    """Recipients of a delivery in somebody's hands, by number, who get one of their own, and why.
 
-    of: DeliveryKey
+    What was tried before counts for them, too; the try that they are split off from does not.
+    """
+
+    of: Claimed
     numbers: tuple[int, ...]
+    reason: str
+
+
+class Split(NamedTuple):
+    """The recipients of a delivery in somebody's hands, by number, in groups; the first stays in it."""
+
+    claimed: Claimed
+    groups: tuple[tuple[int, ...], ...]
     reason: str
 
 
@@ -39,7 +52,7 @@ _SPLIT_OFF = insert(deliveries).from_select(
         *(deliveries.c[name] for name in _KEPT),
         bindparam("new_part", type_=deliveries.c.part.type),
         literal(DeliveryState.QUEUED, deliveries.c.state.type),
-        literal(0),
+        bindparam("tried", type_=deliveries.c.attempts.type),
         bindparam("why", type_=deliveries.c.reason.type),
     ).where(OF_KEY),
 )
@@ -64,10 +77,16 @@ def split_off(tx: Connection, groups: Sequence[Group]) -> None:
     if not groups:
         return
     # Asked only now: what another process split off while the lock was waited for was not there to be locked.
-    last = tx.execute(_LAST_PARTS, {"message_ids": list({group.of.message_id for group in groups})})
+    last = tx.execute(_LAST_PARTS, {"message_ids": list({group.of.key.message_id for group in groups})})
     numbers = {message_id: count(part + 1) for message_id, part in last}
     born = [
-        params(group.of, new_part=next(numbers[group.of.message_id]), why=group.reason) for group in groups
+        params(
+            group.of.key,
+            new_part=next(numbers[group.of.key.message_id]),
+            tried=group.of.number - 1,
+            why=group.reason,
+        )
+        for group in groups
     ]
     tx.execute(_SPLIT_OFF, born)
     _MOVE.run(
@@ -78,3 +97,11 @@ def split_off(tx: Connection, groups: Sequence[Group]) -> None:
             for number in group.numbers
         ],
     )
+
+
+def split(tx: Connection, items: Sequence[Split]) -> list[bool]:
+    """Give deliveries back, a group in each; False for each whose lease was lost, which stays as it is."""
+    held = release(tx, [Release(item.claimed, item.reason) for item in items])
+    ours = [item for item, is_ours in zip(items, held, strict=True) if is_ours]
+    split_off(tx, [Group(item.claimed, group, item.reason) for item in ours for group in item.groups[1:]])
+    return held

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from relay.routing.name_server import NameServer
+
 
 class Grant(StrEnum):
     """By what right tokens are asked for (RFC 6749, RFC 7523)."""
@@ -39,13 +41,15 @@ class Options:
     """The rest of an upstream's settings; all of them are empty for a plain SMTP server.
 
     `url` is where an HTTP service is, `domain` the sending domain (Mailgun), `region` that of Amazon
-    SES, `preset` the provider that the upstream was made after.
+    SES, `preset` the provider that the upstream was made after; `resolver` the name server that direct
+    delivery asks, "" for those of this machine.
     """
 
     url: str = ""
     domain: str = ""
     region: str = ""
     preset: str = ""
+    resolver: str = ""
     oauth: OAuth | None = None
 
     @property
@@ -58,6 +62,11 @@ class Options:
         """The port of `url`, said or not."""
         parts = urlsplit(self.url)
         return parts.port or (80 if parts.scheme == "http" else 443)
+
+    @property
+    def name_server(self) -> NameServer | None:
+        """The name server to ask, if it is one of our own.  Raises BadNameServer."""
+        return NameServer.parse(self.resolver) if self.resolver else None
 
     @property
     def is_secure(self) -> bool:

@@ -256,6 +256,16 @@ Messages are taken apart: what does not fit is refused (see docs/upstreams.md).
             url="https://api.resend.com",
         ),
         Preset(
+            "direct",
+            "No provider: straight to each domain's own servers",
+            """\
+They take mail only from a machine with a fixed address whose name leads back to it (reverse DNS),
+for domains whose SPF names that address and whose mail is signed (relay dkim add).
+The network must let port 25 out; many do not. See docs/upstreams.md.
+""",
+            kind=Kind.MX,
+        ),
+        Preset(
             "http-raw",
             "A service of your own, over HTTP",
             """\

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from relay.mail.address import BadAddress, fold_domain
 from relay.routing import limits
+from relay.routing.name_server import BadNameServer
 from relay.routing.options import Grant, Options
 from relay.routing.upstreams import Kind, Tls, Upstream
 
@@ -42,9 +43,15 @@ def checked(upstream: Upstream) -> Upstream:
     limits.checked(upstream.limits)
     if upstream.kind is Kind.SANDBOX:
         return _checked_sandbox(upstream)
+    if upstream.kind is Kind.MX:
+        _check_direct(upstream)
+    elif upstream.options.resolver:
+        raise BadUpstream("Only an upstream of the kind mx asks a resolver of its own: --resolver.")
+    elif upstream.tls is Tls.OPPORTUNISTIC:
+        raise BadUpstream("Opportunistic TLS is for upstreams of the kind mx: use --tls starttls.")
     if upstream.kind.is_http:
         _check_service(upstream)
-    else:
+    elif upstream.kind is Kind.SMTP:
         upstream = replace(upstream, host=_folded_host(upstream.host))
         _check_port(upstream)
     _check_numbers(upstream)
@@ -60,6 +67,8 @@ def warnings(upstream: Upstream) -> tuple[str, ...]:
         return ()
     if upstream.kind.is_http:
         return _warnings_of_service(upstream)
+    if upstream.kind is Kind.MX:
+        return _warnings_of_direct(upstream)
     found = []
     if upstream.port == 25:
         found.append("Port 25 is often blocked, and is for mail between servers: prefer 587 or 465.")
@@ -87,6 +96,32 @@ def _checked_sandbox(upstream: Upstream) -> Upstream:
     if upstream.host or upstream.username or upstream.password:
         raise BadUpstream("A sandbox keeps the mail here: it has no host, user name or password.")
     return upstream
+
+
+def _check_direct(upstream: Upstream) -> None:
+    if upstream.host or upstream.options.url:
+        raise BadUpstream("Direct delivery has no host or URL: DNS says where each domain's mail goes.")
+    if upstream.username or upstream.password or upstream.options.oauth:
+        raise BadUpstream("Direct delivery logs in nowhere: leave user name, password and tokens out.")
+    if upstream.tls is Tls.IMPLICIT:
+        raise BadUpstream(
+            "Mail servers have no implicit TLS for each other: --tls opportunistic, starttls or none."
+        )
+    if upstream.tls is not Tls.STARTTLS and not upstream.verify_tls:
+        raise BadUpstream("Only --tls starttls verifies every certificate, so only there is --no-verify.")
+    try:
+        upstream.options.name_server  # noqa: B018  read to see whether it can be
+    except BadNameServer as fault:
+        raise BadUpstream(str(fault)) from None
+    _check_port(upstream)
+
+
+def _warnings_of_direct(upstream: Upstream) -> tuple[str, ...]:
+    if upstream.tls is Tls.NONE:
+        return ("Without TLS, mail travels readable for everybody on the way.",)
+    if upstream.tls is Tls.STARTTLS and upstream.verify_tls:
+        return ("Many servers have certificates that cannot be verified: they get no mail now.",)
+    return ()
 
 
 def _folded_host(host: str) -> str:

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     """How an upstream is spoken to; each has its transport in `relay.delivery.transports`."""
 
     SMTP = "smtp"
+    MX = "mx"  # each domain's own mail exchangers, as DNS names them
     SANDBOX = "sandbox"  # keeps the mail here and shows it: nothing leaves the machine
     HTTP_RAW = "http-raw"  # the message as it is, posted to a URL of one's own
     GRAPH = "graph"  # Microsoft Graph
@@ -44,13 +45,14 @@ class Kind(StrEnum):
     @property
     def is_http(self) -> bool:
         """Whether it is a service that is spoken to over HTTP."""
-        return self not in {Kind.SMTP, Kind.SANDBOX}
+        return self not in {Kind.SMTP, Kind.MX, Kind.SANDBOX}
 
 
 class Tls(StrEnum):
     """How the connection to an upstream is secured."""
 
     NONE = "none"
+    OPPORTUNISTIC = "opportunistic"  # direct delivery only: as well as the other side can (RFC 7435)
     STARTTLS = "starttls"  # required: an upstream that does not offer it gets no mail
     IMPLICIT = "implicit"
 
@@ -74,12 +76,12 @@ class Password:
 class Upstream:
     """A next hop.  Two that are equal can share a connection.
 
-    `port` 0 and `host` "" are a sandbox's.  `pinned_ca` is PEM: certificates to trust instead of
-    the system's.  `timeout` bounds each step but the answer to the final dot (RFC 5321 §4.5.3.2.6).
-    `archive_address` gets a copy of every message; `sender_address` is the account's own address,
-    where its user name is none.  `password` is whatever proves who we are: a password, an API key, a
-    signing key; with OAuth the client's secret or a service account's private key.  `rewrite` says how
-    mail is changed for it.
+    `port` 0 and `host` "" are a sandbox's; `host` "" alone, direct delivery's.  `pinned_ca` is PEM:
+    certificates to trust instead of the system's.  `timeout` bounds each step but the answer to the
+    final dot (RFC 5321 §4.5.3.2.6).  `archive_address` gets a copy of every message; `sender_address`
+    is the account's own address, where its user name is none.  `password` is whatever proves who we
+    are: a password, an API key, a signing key; with OAuth the client's secret or a service account's
+    private key.  `rewrite` says how mail is changed for it.
     """
 
     id: str
@@ -105,7 +107,14 @@ class Upstream:
     @property
     def place(self) -> str:
         """Where it is, in a few words: "smtp.example.com:587", or "kept here"."""
+        if self.kind is Kind.MX:
+            return f"each domain's own servers, port {self.port}"
         return f"{self.host}:{self.port}" if self.host else self.options.url or "kept here"
+
+    @property
+    def can_be_tested(self) -> bool:
+        """Whether there is one place to go to: there is none in a sandbox, nor to all domains at once."""
+        return self.kind is not Kind.SANDBOX and (self.kind is not Kind.MX or self.own_address is not None)
 
     @property
     def own_address(self) -> Address | None:

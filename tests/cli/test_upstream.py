@@ -48,7 +48,7 @@ def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
         "timeout": 20.0,
         "concurrency": 3,
         "limits": {},
-        "options": {"domain": "", "oauth": None, "preset": "", "region": "", "url": ""},
+        "options": {"domain": "", "oauth": None, "preset": "", "region": "", "resolver": "", "url": ""},
         "standing": {"state": "works", "until": None, "sentence": None, "processes": []},
         "is_enabled": True,
         "routes": ["default"],
@@ -78,6 +78,25 @@ def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
 def test_port_and_tls_follow_each_other(run: Run, options: tuple[str, ...], port: int, tls: str) -> None:
     made = run(*PROVIDER, *options, "--json").document
     assert (made["port"], made["tls"]) == (port, tls)
+
+
+def test_direct_delivery_needs_a_name_and_nothing_else(run: Run) -> None:
+    made = run("upstream", "add", "direct", "--kind", "mx", "--default")
+    assert made.code == 0
+    assert "The network must let port 25 out" in made.out
+    assert made.err == ""
+    assert "verified where a domain's MTA-STS policy demands it" in made.out
+    shown = run("upstream", "show", "direct", "--json").document
+    assert (shown["port"], shown["tls"], shown["host"]) == (25, "opportunistic", "")
+    edit = ("upstream", "edit", "direct")
+    changed = run(*edit, "--resolver", "127.0.0.1:5353", "--tls", "starttls", "--json").document
+    assert (changed["options"]["resolver"], changed["tls"]) == ("127.0.0.1:5353", "starttls")
+    changed = run(*edit, "--resolver", "none", "--port", "2525", "--json").document
+    assert (changed["options"]["resolver"], changed["tls"], changed["port"]) == ("", "starttls", 2525)
+    assert "Each domain has its own servers" in run("upstream", "test", "direct").out
+    assert "each domain's own servers, port 2525" in run("upstream", "list").out
+    preset = run("upstream", "add", "other", "--preset", "direct", "--port", "2525", "--json").document
+    assert (preset["kind"], preset["port"], preset["tls"]) == ("mx", 2525, "opportunistic")
 
 
 def test_what_is_not_mentioned_is_left_as_it_is_and_none_takes_away(run: Run) -> None:
@@ -144,7 +163,9 @@ def test_a_list_for_readers_says_how_each_fares(run: Run) -> None:
             65,
             "stands in the certificate",
         ),
-        (("add", "x", "--kind", "pigeon"), 2, "is not one of 'smtp', 'sandbox'"),
+        (("add", "x", "--kind", "mx", "--resolver", "dns.example"), 65, "give its IP address"),
+        (("add", "x", "--kind", "mx", "--host", "a.example"), 65, "DNS says where"),
+        (("add", "x", "--kind", "pigeon"), 2, "is not one of 'smtp', 'mx', 'sandbox'"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(

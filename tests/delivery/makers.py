@@ -8,6 +8,7 @@ import trustme
 
 from relay.mail.address import Address
 from relay.mail.envelope import Envelope, Recipient
+from relay.routing.options import Options
 from relay.routing.upstreams import Kind, Tls, Upstream
 
 LETTER = b"From: ann@example.com\r\nSubject: Tea\r\n\r\nAt five?\r\n"
@@ -26,6 +27,12 @@ def upstream_at(port: int, **changed: Any) -> Upstream:
         "concurrency": 2,
     }
     return Upstream(**(facts | changed))
+
+
+def direct_at(port: int, resolver: str, **changed: Any) -> Upstream:
+    """Direct delivery to a *port* of this machine, by what the name server at *resolver* says."""
+    facts = {"kind": Kind.MX, "host": "", "tls": Tls.OPPORTUNISTIC, "options": Options(resolver=resolver)}
+    return upstream_at(port, **(facts | changed))
 
 
 def envelope_to(*recipients: str, sender: str = "ann@example.com", **more: Any) -> Envelope:

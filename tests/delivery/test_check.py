@@ -1,5 +1,6 @@
 """Checking an upstream: every step is told, with the time it took and what to do about it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,8 @@ from relay.mail.address import Address
 from relay.routing.options import Grant, OAuth, Options
 from relay.routing.upstreams import Kind, Password, Tls
 from relay.sealing import Sealer
-from tests.delivery.makers import LETTER, server_context, upstream_at
+from tests.delivery.makers import LETTER, direct_at, server_context, upstream_at
+from tests.kit.dns import FakeDns, fake_dns
 from tests.kit.upstream import ALL, FakeUpstream
 from tests.kit.web import FakeWeb
 
@@ -121,6 +123,74 @@ async def test_the_sandbox_has_no_steps() -> None:
     report = await check_upstream(upstream_at(0, kind=Kind.SANDBOX), hostname="relay.example")
     assert report.is_good
     assert report.findings == ()
+
+
+# Each domain's own servers --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dns() -> Iterator[FakeDns]:
+    """example.com has two exchangers; at the first nobody listens."""
+    with fake_dns() as dns:
+        dns.has("example.com", "MX", "10 mx1.example.com.", "20 mx2.example.com.")
+        dns.has("mx1.example.com", "A", "127.0.0.2")
+        dns.has("mx2.example.com", "A", "127.0.0.1")
+        yield dns
+
+
+async def check_direct(
+    server: FakeUpstream, dns: FakeDns, whom: str | None = "ann@example.com", letter: bytes | None = None
+) -> Report:
+    upstream = direct_at(server.port, dns.place)
+    address = Address.parse(whom) if whom else None
+    return await check_upstream(upstream, hostname="relay.example", address=address, letter=letter)
+
+
+async def test_the_way_to_the_first_server_of_a_domain_that_answers(dns: FakeDns) -> None:
+    async with FakeUpstream(tls=server_context(trustme.CA(), "mx2.example.com")) as server:
+        report = await check_direct(server, dns)
+        assert steps(report) == [f"{step} good" for step in (
+            "DNS", "DNS", "connect", "banner", "EHLO", "TLS", "MAIL", "RCPT", "RSET"
+        )]  # fmt: skip
+        assert report.findings[0].detail == (
+            "mail for example.com goes to mx1.example.com, mx2.example.com; no MTA-STS policy"
+        )
+        assert "certificate for mx2.example.com, by " in report.findings[5].detail
+        assert report.findings[5].hint is None
+        assert server.transactions == []
+        assert any(line.startswith("MAIL FROM:<> ") for line in server.commands)
+        report = await check_direct(server, dns, letter=LETTER)
+        assert report.verdict == "The test message to ann@example.com was taken: 250 2.0.0 Taken"
+
+
+async def test_where_tls_does_not_work_it_says_that_mail_goes_in_the_clear(dns: FakeDns) -> None:
+    async with FakeUpstream(tls=server_context(trustme.CA(), "mx2.example.com")) as server:
+        server.on("STARTTLS", "454 4.7.0 Not now")
+        report = await check_direct(server, dns)
+        assert report.is_good
+        tls = next(finding for finding in report.findings if finding.step is Step.TLS)
+        assert tls.hint == "TLS does not work there, so mail goes in the clear."
+        assert steps(report)[-1] == "RSET good"
+
+
+async def test_where_nobody_answers_it_tells_the_last_that_was_tried(dns: FakeDns) -> None:
+    async with FakeUpstream() as server:
+        pass
+    report = await check_direct(server, dns)
+    assert steps(report) == ["DNS good", "DNS good", "connect bad"]
+    assert "connection refused" in report.verdict
+    dns.has("mx2.example.com", "A")
+    assert steps(await check_direct(server, dns)) == ["DNS good", "DNS bad"]
+
+
+async def test_a_domain_that_takes_no_mail(dns: FakeDns) -> None:
+    async with FakeUpstream() as server:
+        report = await check_direct(server, dns, "ann@nobody.example")
+        assert report.verdict == "It failed at DNS: 550 5.1.2 There is no domain nobody.example in DNS"
+        report = await check_direct(server, dns, None)
+        assert report.is_good
+        assert "--address" in report.verdict
+        assert server.connections == 0
 
 
 @pytest.mark.parametrize(

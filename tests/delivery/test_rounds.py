@@ -16,7 +16,7 @@ from relay.delivery.rounds import check_those_due
 from relay.ids import id_source
 from relay.routing.changes import NewUpstream, add_upstream
 from relay.routing.upstreams import Upstream
-from tests.delivery.makers import upstream_at
+from tests.delivery.makers import direct_at, upstream_at
 from tests.delivery.office import table_of
 from tests.kit.clock import NOON, HandClock
 from tests.kit.upstream import FakeUpstream
@@ -54,6 +54,13 @@ async def test_an_upstream_is_checked_once_a_period_by_one_process(db: Database,
         clock.turn(DAY + timedelta(minutes=1))
         assert await look(db, clock, upstream) == 1
         assert (await row(db)).last_check == "error"
+
+
+async def test_there_is_no_one_way_to_all_domains(db: Database, clock: HandClock) -> None:
+    upstream = await stored(db, direct_at(2, "127.0.0.1:2"))
+    clock.turn(2 * DAY)
+    assert await look(db, clock, upstream) == 1
+    assert (await row(db)).last_check is None
 
 
 async def test_one_that_is_switched_off_is_left_alone(db: Database, clock: HandClock) -> None:

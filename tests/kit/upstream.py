@@ -86,7 +86,7 @@ _USUAL = {
 
 
 class FakeUpstream:
-    """Listens on 127.0.0.1; `port` says where once it is entered."""
+    """Listens on 127.0.0.1, or another *host*; `port` says where once it is entered."""
 
     def __init__(
         self,
@@ -95,7 +95,10 @@ class FakeUpstream:
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         split: int | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
+        self.host = host
         self.offers = list(offers)
         self.tls, self.implicit_tls = tls, implicit_tls
         self.split = split  # answers are sent in pieces of so many octets
@@ -108,7 +111,7 @@ class FakeUpstream:
         self.connections = 0
         self.open = 0
         self.most_open = 0
-        self.port = 0
+        self.port = port
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on(
@@ -124,7 +127,7 @@ class FakeUpstream:
 
     async def __aenter__(self) -> Self:
         context = self.tls if self.implicit_tls else None
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -10,11 +10,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from relay.routing.options import Options
 from relay.routing.soundness import BadUpstream, checked, warnings
 from relay.routing.upstreams import Kind, Password, Tls, Upstream
 from relay.sealing import Sealer
 
 SOUND = Upstream(id="1", name="provider", kind=Kind.SMTP, host="smtp.example.com", port=587)
+DIRECT = {"kind": Kind.MX, "host": "", "port": 25, "tls": Tls.OPPORTUNISTIC}
 PASSWORD = Password(b"sealed", Sealer([Fernet.generate_key()]))
 
 
@@ -63,6 +65,14 @@ def test_what_is_no_host_is_refused(host: str) -> None:
         ({"pinned_ca": "-----BEGIN NOTHING-----"}, "no certificate in PEM form"),
         ({"pinned_ca": ""}, "no certificate in PEM form"),
         ({"kind": Kind.SANDBOX}, "no host"),
+        ({"tls": Tls.OPPORTUNISTIC}, "kind mx"),
+        ({"options": Options(resolver="192.0.2.53")}, "kind mx"),
+        ({"kind": Kind.MX}, "DNS says where"),
+        (DIRECT | {"username": "ann", "password": PASSWORD}, "logs in nowhere"),
+        (DIRECT | {"tls": Tls.IMPLICIT}, "no implicit TLS"),
+        (DIRECT | {"verify_tls": False}, "--no-verify"),
+        (DIRECT | {"port": 0}, "1 to 65535"),
+        (DIRECT | {"options": Options(resolver="dns.example")}, "give its IP address"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_to_mend(change: dict[str, object], because: str) -> None:
@@ -117,3 +127,19 @@ def test_a_sandbox_needs_nothing() -> None:
     sandbox = checked(Upstream(id="1", name="sandbox", kind=Kind.SANDBOX))
     assert warnings(sandbox) == ()
     assert sandbox.place == "kept here"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, []),
+        ({"tls": Tls.NONE}, ["readable for everybody"]),
+        ({"tls": Tls.STARTTLS}, ["they get no mail"]),
+        ({"tls": Tls.STARTTLS, "verify_tls": False}, []),
+    ],
+)
+def test_what_is_said_of_direct_delivery(change: dict[str, object], said: list[str]) -> None:
+    direct = checked(replace(SOUND, **(DIRECT | change)))  # type: ignore[arg-type]
+    told = warnings(direct)
+    assert len(told) == len(said)
+    assert all(word in sentence for word, sentence in zip(said, told, strict=True))

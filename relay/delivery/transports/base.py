@@ -59,6 +59,10 @@ class Transport(Protocol):
 
     def __init__(self, upstream: Upstream, hostname: str, tokens: TokenSource) -> None: ...
 
-    async def connect(self) -> Connection:
-        """Open a connection that is ready for its first message.  Raises Trouble."""
+    async def connect(self, destination: str = "") -> Connection:
+        """Open a connection that is ready for its first message.
+
+        *destination* is the domain that it is for, where the upstream leads to each domain's own servers.
+        Raises Trouble; one that reaches no further than the message is that of its destination alone.
+        """
         ...

@@ -26,7 +26,7 @@ from relay.delivery.transports.base import Answers
 from relay.delivery.transports.parameters import refused_unasked
 from relay.delivery.transports.services import SERVICES
 from relay.delivery.transports.services.base import Parcel, Request, Response, Unfit
-from relay.delivery.transports.trust import tls_context
+from relay.delivery.transports.trust import Trust
 from relay.mail.envelope import Envelope
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
@@ -51,21 +51,20 @@ class Http:
         self.upstream = upstream
         self._hostname = hostname
         self._tokens = tokens
-        self._context: ssl.SSLContext | None = None
+        self._trust = Trust(upstream)
 
-    async def connect(self) -> HttpConnection:
+    async def connect(self, destination: str = "") -> HttpConnection:  # noqa: ARG002  it takes mail for all
         """Be ready to ask; the connection itself is opened with the first request.  Raises Trouble."""
         import httpx2  # noqa: PLC0415  only where there is such an upstream: it takes time and memory
 
         if self.upstream.options.oauth is not None:
             await token_for(self.upstream, self._tokens)
-        if self._context is None:
-            try:
-                self._context = await asyncio.to_thread(tls_context, self.upstream)
-            except ssl.SSLError as fault:
-                raise cannot_open(Step.TLS, fault) from fault
+        try:
+            context = await self._trust()
+        except ssl.SSLError as fault:
+            raise cannot_open(Step.TLS, fault) from fault
         client = httpx2.AsyncClient(
-            verify=self._context,
+            verify=context,
             timeout=httpx2.Timeout(self.upstream.timeout.total_seconds(), read=ANSWER_SECONDS),
             limits=httpx2.Limits(max_connections=1, keepalive_expiry=_IDLE_SECONDS),
             headers={"User-Agent": f"relay ({self._hostname})"},

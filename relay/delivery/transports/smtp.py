@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import aiosmtplib
@@ -20,7 +20,7 @@ from relay.delivery.transports.bearer import HungUp, log_in_with_token
 from relay.delivery.transports.dialogue import Dialogue
 from relay.delivery.transports.parameters import Offers
 from relay.delivery.transports.pipeline import Pipeline
-from relay.delivery.transports.trust import tls_context
+from relay.delivery.transports.trust import Trust
 from relay.routing.upstreams import Tls, Upstream
 
 
@@ -31,9 +31,9 @@ class Smtp:
         self.upstream = upstream
         self._hostname = hostname
         self._tokens = tokens
-        self._context: ssl.SSLContext | None = None
+        self._trust = Trust(upstream)
 
-    async def connect(self) -> Pipeline:
+    async def connect(self, destination: str = "") -> Pipeline:  # noqa: ARG002  it takes mail for all
         """Open a connection, ready for its first message.  Raises Trouble."""
         try:
             return await self._opened()
@@ -43,48 +43,51 @@ class Smtp:
             return await self._opened()
 
     async def _opened(self) -> Pipeline:
-        opening = self.opening()
-        for step in opening.steps:
-            await opening.take(step)
-        return opening.into_pipeline()
+        return await self.opening().to_the_end()
 
     def opening(self) -> Opening:
         """A connection that is yet to be opened, for whoever wants to look at each step."""
         return Opening(self.upstream, self._hostname, self._trust, self._tokens)
 
-    async def _trust(self) -> ssl.SSLContext:
-        # Made once: it costs more than a handshake.
-        if self._context is None:
-            self._context = await asyncio.to_thread(tls_context, self.upstream)
-        return self._context
-
 
 _BEFORE_MAIL: Mapping[Tls, tuple[Step, ...]] = {
     Tls.NONE: (Step.DNS, Step.CONNECT, Step.BANNER, Step.EHLO),
+    Tls.OPPORTUNISTIC: (Step.DNS, Step.CONNECT, Step.BANNER, Step.EHLO, Step.TLS),
     Tls.STARTTLS: (Step.DNS, Step.CONNECT, Step.BANNER, Step.EHLO, Step.TLS),
     Tls.IMPLICIT: (Step.DNS, Step.CONNECT, Step.TLS, Step.BANNER, Step.EHLO),
 }
 
 
 class Opening:
-    """A connection on its way to be usable; its `steps` are to be taken in their order."""
+    """A connection on its way to be usable; its `steps` are to be taken in their order.
+
+    *addresses* are those of the host, where they are known already.
+    """
 
     def __init__(
         self,
         upstream: Upstream,
         hostname: str,
-        trust: Callable[[], Awaitable[ssl.SSLContext]],
+        trust: Trust,
         tokens: TokenSource,
+        addresses: Sequence[str] = (),
     ) -> None:
         self.steps = _BEFORE_MAIL[upstream.tls] + ((Step.AUTH,) if upstream.username else ())
         self._upstream = upstream
         self._hostname = hostname
         self._trust = trust
         self._tokens = tokens
+        self._places = addresses or (upstream.host,)
         self._addresses: list[tuple[int, Any]] = []
         self._socket: socket.socket | None = None
         self._client: aiosmtplib.SMTP | None = None
         self._greeting = ""
+
+    async def to_the_end(self) -> Pipeline:
+        """Take all steps.  Raises Trouble, after hanging up."""
+        for step in self.steps:
+            await self.take(step)
+        return self.into_pipeline()
 
     async def take(self, step: Step) -> str:
         """Take one step and say what came of it.  Raises Trouble, after hanging up."""
@@ -160,9 +163,12 @@ class Opening:
     # The steps -----------------------------------------------------------------------------------
 
     async def _look_up(self) -> str:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._upstream.host, self._upstream.port, type=socket.SOCK_STREAM)
-        self._addresses = [(family, address) for family, _, _, _, address in found]
+        loop, port = asyncio.get_running_loop(), self._upstream.port
+        self._addresses = [
+            (family, address)
+            for place in self._places
+            for family, *_, address in await loop.getaddrinfo(place, port, type=socket.SOCK_STREAM)
+        ]
         return ", ".join(dict.fromkeys(str(address[0]) for _, address in self._addresses))
 
     async def _connect(self) -> str:
@@ -200,6 +206,8 @@ class Opening:
             await self._start_client(context)
         else:
             if not self._client.supports_extension("starttls"):
+                if self._upstream.tls is Tls.OPPORTUNISTIC:
+                    return "not offered: mail goes in the clear"
                 raise aiosmtplib.SMTPException("the upstream does not offer STARTTLS")
             # It drops what was said in the clear before the handshake (RFC 3207 §6).
             await self._client.starttls(tls_context=context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 from relay.routing.upstreams import Upstream
@@ -26,3 +27,17 @@ def tls_context(upstream: Upstream) -> ssl.SSLContext:
         if not upstream.pinned_ca:
             context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class Trust:
+    """The TLS context of one upstream, made when it is first needed: that costs more than a handshake."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._context: ssl.SSLContext | None = None
+
+    async def __call__(self) -> ssl.SSLContext:
+        """The context.  Raises ssl.SSLError if what is pinned is no certificate."""
+        if self._context is None:
+            self._context = await asyncio.to_thread(tls_context, self._upstream)
+        return self._context
