@@ -350,9 +350,10 @@ class Server(SMTP):
     # --- out ----------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        self.wire.flush()
         if self._is_closing:
             self._close()
+        else:
+            self.wire.flush()
 
     def _close(self) -> None:
         self._is_closing = True

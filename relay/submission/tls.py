@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from relay.certificates import end_point_of
 
-_READ = 256 * 1024
+_READ = 16 * 1024  # octets: no record holds more (RFC 8446 §5.1), and a read brings one
 
 
 class TlsLayer:

@@ -60,9 +60,9 @@ class Wire:
     def flush(self) -> None:
         """Write everything said, in one piece."""
         if self._said or self._tls is None or not self._tls.can_wait:
-            self._write()
+            self._write(is_last=False)
 
-    def _write(self) -> None:
+    def _write(self, *, is_last: bool) -> None:
         said = b"".join(self._said)
         self._said.clear()
         if not self.is_open:
@@ -70,6 +70,8 @@ class Wire:
         if self._tls is not None:
             if said:
                 self._tls.send(said)
+            if is_last and self._tls.is_established:
+                self._tls.say_goodbye()
             said = self._tls.outgoing
         if said:
             self._transport.write(said)
@@ -85,11 +87,9 @@ class Wire:
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Say goodbye and close, once what was written is out."""
+        """Write what was said, say goodbye, and close once that is out."""
         if self.is_open and not self._transport.is_closing():
-            if self._tls is not None and self._tls.is_established:
-                self._tls.say_goodbye()
-            self._write()
+            self._write(is_last=True)
             self._transport.close()
 
     def abort(self) -> None:
