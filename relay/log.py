@@ -6,90 +6,21 @@ a body; addresses only where the event is about one.  Labels of metrics are few 
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
-import select
 import sys
 import traceback
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Histogram, values
 
+from relay.log_lines import LEVELS, FromLibraries, WholeLines, Writer
 from relay.mail.disposition import Disposition
 from relay.mail.reply import Reply
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_as_json = json.JSONEncoder(default=str).encode  # json.dumps would make one for each line
-
-
-class _Stream(Protocol):
-    def write(self, text: str, /) -> object: ...
-    def flush(self) -> object: ...
-
-
-class _WholeLines:
-    """Standard output, shared by several processes: each write is whole lines, so theirs never mix.
-
-    A pipe takes up to PIPE_BUF octets in one piece.  Lines that nobody can take (a full disk, a
-    reader that is gone) are dropped: mail goes on.
-    """
-
-    def __init__(self, file: int, *, at_once: bool) -> None:
-        self._file = file
-        self._most_octets = 0 if at_once else 32 * 1024
-        self._lines: list[bytes] = []
-        self._octets = 0
-
-    def write(self, text: str, /) -> None:
-        line = text.encode("utf-8", "backslashreplace")
-        self._lines.append(line)
-        self._octets += len(line)
-        if self._octets > self._most_octets:
-            self.flush()
-
-    def flush(self) -> None:
-        lines, self._lines, self._octets = self._lines, [], 0
-        piece = b""
-        for line in lines:
-            if len(piece) + len(line) > select.PIPE_BUF:
-                self._put(piece)
-                piece = b""
-            piece += line
-        self._put(piece)
-
-    def _put(self, piece: bytes) -> None:
-        with contextlib.suppress(OSError):
-            while piece:
-                piece = piece[os.write(self._file, piece) :]
-
-
-class _Writer:
-    """Where lines go, and how they look: set once at the start of a process by `configure`."""
-
-    def __init__(self) -> None:
-        self.stream: _Stream = sys.stdout
-        self.least = _LEVELS["info"]
-        self.as_json = True
-        self.node = ""
-        self.process = "main"
-
-    def write(self, level: str, event: str, facts: dict[str, Any]) -> None:
-        if _LEVELS[level] < self.least:
-            return
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-        if self.as_json:
-            line = _as_json({"ts": moment, "level": level, "event": event, "node": self.node, **facts})
-        else:
-            told = " ".join(f"{k}={v!r}" if isinstance(v, str) else f"{k}={v}" for k, v in facts.items())
-            line = f"{moment[11:23]} {level:<7} {event:<24} {told}"
-        self.stream.write(line + "\n")
-
-
-_writer = _Writer()
+_writer = Writer()
 
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
     # Several processes count into files, one a process.  Named for what the process does and not by
@@ -120,23 +51,12 @@ def configure(*, style: str, level: str, node: str, process: str = "main") -> No
     *process* names what this process does among those of its node ("relay-0"); it counts for that.
     """
     is_terminal = sys.stdout.isatty()
-    _writer.stream = _WholeLines(sys.stdout.fileno(), at_once=is_terminal)
+    _writer.stream = WholeLines(sys.stdout.fileno(), at_once=is_terminal)
     _writer.as_json = style == "json" or (style == "auto" and not is_terminal)
-    _writer.least = _LEVELS[level]
+    _writer.least = LEVELS[level]
     _writer.node = node
     _writer.process = process
-    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
-
-
-class _FromLibraries(logging.Handler):
-    """Lines of the libraries come out like our own."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        level = "error" if record.levelno >= logging.ERROR else "warning"
-        facts: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
-        if record.exc_info:
-            facts["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        _writer.write(level, "library", facts)
+    logging.basicConfig(handlers=[FromLibraries(_writer)], level=logging.WARNING, force=True)
 
 
 def _emit(event: str, /, **facts: Any) -> None:

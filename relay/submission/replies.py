@@ -1,5 +1,7 @@
 """Every reply the door gives, with its enhanced code (RFC 3463, RFC 5248); what our faults become."""
 
+from typing import Any
+
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from relay.mail.reply import Reply
@@ -92,3 +94,11 @@ def reply_for(fault: BaseException) -> Reply:
             return TRY_LATER
         case _:
             return LOCAL_ERROR
+
+
+def as_reply(said: Any) -> Reply:
+    """Understand what a handler of aiosmtpd's manner says: a line of text with its code in front."""
+    if isinstance(said, Reply):
+        return said
+    text = str(said)
+    return Reply.parse(int(text[:3]), [text[4:]])

@@ -25,7 +25,7 @@ from relay.mail.session import Session
 from relay.submission import replies
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
 from relay.submission.patience import Tally
-from relay.submission.replies import reply_for
+from relay.submission.replies import as_reply, reply_for
 from relay.submission.room import Room
 from relay.submission.transaction import Transaction
 from relay.submission.verbs import answer
@@ -231,7 +231,7 @@ class Server(SMTP):
         if hook is None:
             return None
         said = await hook(self, self.session, self.envelope, *arguments)
-        return None if said is MISSING else _as_reply(said)
+        return None if said is MISSING else as_reply(said)
 
     @property
     def limits_size(self) -> int:
@@ -384,14 +384,6 @@ class Server(SMTP):
             self.wire.abort()
         elif self._task is None:
             self.turn_away(self.tally.why_time_is_up(self.loop.time()))
-
-
-def _as_reply(said: Any) -> Reply:
-    """Understand what a handler of aiosmtpd's manner says: a line of text with its code in front."""
-    if isinstance(said, Reply):
-        return said
-    text = str(said)
-    return Reply.parse(int(text[:3]), [text[4:]])
 
 
 @types.coroutine

@@ -1,0 +1,98 @@
+"""Log lines: how they look and where they go.  What is told is `relay.log`'s to say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_as_json = json.JSONEncoder(default=str).encode  # json.dumps would make one for each line
+
+
+class _Stream(Protocol):
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object: ...
+
+
+class WholeLines:
+    """Standard output, shared by several processes: each write is whole lines, so theirs never mix.
+
+    A pipe takes up to PIPE_BUF octets in one piece.  Lines that nobody can take (a full disk, a
+    reader that is gone) are dropped: mail goes on.
+    """
+
+    def __init__(self, file: int, *, at_once: bool) -> None:
+        self._file = file
+        self._most_octets = 0 if at_once else 32 * 1024
+        self._lines: list[bytes] = []
+        self._octets = 0
+
+    def write(self, text: str, /) -> None:
+        """Take a line; it leaves with others."""
+        line = text.encode("utf-8", "backslashreplace")
+        self._lines.append(line)
+        self._octets += len(line)
+        if self._octets > self._most_octets:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        lines, self._lines, self._octets = self._lines, [], 0
+        piece = b""
+        for line in lines:
+            if len(piece) + len(line) > select.PIPE_BUF:
+                self._put(piece)
+                piece = b""
+            piece += line
+        self._put(piece)
+
+    def _put(self, piece: bytes) -> None:
+        with contextlib.suppress(OSError):
+            while piece:
+                piece = piece[os.write(self._file, piece) :]
+
+
+class Writer:
+    """Where lines go, and how they look: set once at the start of a process by `configure`."""
+
+    def __init__(self) -> None:
+        self.stream: _Stream = sys.stdout
+        self.least = LEVELS["info"]
+        self.as_json = True
+        self.node = ""
+        self.process = "main"
+
+    def write(self, level: str, event: str, facts: dict[str, Any]) -> None:
+        """Write one line, unless its level is lower than is wanted."""
+        if LEVELS[level] < self.least:
+            return
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if self.as_json:
+            line = _as_json({"ts": moment, "level": level, "event": event, "node": self.node, **facts})
+        else:
+            told = " ".join(f"{k}={v!r}" if isinstance(v, str) else f"{k}={v}" for k, v in facts.items())
+            line = f"{moment[11:23]} {level:<7} {event:<24} {told}"
+        self.stream.write(line + "\n")
+
+
+class FromLibraries(logging.Handler):
+    """Lines of the libraries come out like our own."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        facts: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
+        if record.exc_info:
+            facts["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        self._writer.write(level, "library", facts)
