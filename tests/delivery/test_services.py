@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -47,12 +46,6 @@ class Given:
         if refused is not None:
             assert self.tokens.pop(0) == refused
         return self.tokens[0]
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[FakeWeb]:
-    async with FakeWeb() as web:
-        yield web
 
 
 def service(kind: Kind, web: FakeWeb, **options: Any) -> Upstream:
