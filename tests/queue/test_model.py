@@ -69,9 +69,7 @@ owners = st.sampled_from([OWNER, OTHER])
 answers = st.sampled_from([DELIVERED, DEFERRED, FAILED, NO_ROOM])
 picks = st.integers(0, 20)
 priorities = st.sampled_from(Priority)
-fates = st.lists(
-    st.sampled_from(["queued", "queued", "in-hand", "scheduled", "held"]), min_size=1, max_size=4
-)
+fates = st.lists(st.sampled_from(["queued", "queued", "hot", "scheduled", "held"]), min_size=1, max_size=4)
 
 USER, OTHER_ROUTE = "bob", "other"
 RULES = Rules(Settings(), RoutingTable(), "relay.example", new_id, Random(1))
@@ -115,7 +113,7 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.accept(fates=["queued", "queued", "in-hand"], people=2, per_part=1, priority=Priority.NORMAL)
+        self.accept(fates=["queued", "queued", "hot"], people=2, per_part=1, priority=Priority.NORMAL)
 
     @rule(fates=fates, people=st.integers(1, 3), per_part=st.integers(1, 2), priority=priorities)
     def accept(self, *, fates: list[str], people: int, per_part: int, priority: Priority) -> None:
@@ -127,7 +125,7 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
                 per_part=per_part,
                 priority=priority,
                 due_at=self.now + timedelta(minutes=5) if fate == "scheduled" else None,
-                lease=lease if fate == "in-hand" else None,
+                lease=lease if fate == "hot" else None,
                 hold_reason="look at it" if fate == "held" else None,
                 lifetime=timedelta(minutes=20),
                 session=make_session(user_id=USER if people == 2 else None),  # whose mail may be stopped
