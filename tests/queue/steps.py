@@ -84,6 +84,11 @@ def states(engine: Engine) -> dict[DeliveryKey, DeliveryState]:
         return {DeliveryKey(message_id, part): state for message_id, part, state in rows}
 
 
+def last_parts(engine: Engine) -> dict[str, int]:
+    """The highest number of a delivery, by message."""
+    return {key.message_id: key.part for key in sorted(states(engine))}
+
+
 def state(engine: Engine) -> DeliveryState:
     """How the only delivery stands."""
     (only,) = states(engine).values()

@@ -63,12 +63,11 @@ from tests.kit.makers import (
     make_settlement,
     new_id,
 )
-from tests.queue.steps import LEASE, OTHER, OWNER, finish, in_hand, keep, run
+from tests.queue.steps import LEASE, OTHER, OWNER, finish, in_hand, keep, last_parts, run
 
 owners = st.sampled_from([OWNER, OTHER])
 answers = st.sampled_from([DELIVERED, DEFERRED, FAILED, NO_ROOM])
-picks = st.integers(0, 20)
-priorities = st.sampled_from(Priority)
+picks, priorities = st.integers(0, 20), st.sampled_from(Priority)
 fates = st.lists(st.sampled_from(["queued", "queued", "hot", "scheduled", "held"]), min_size=1, max_size=4)
 
 USER, OTHER_ROUTE = "bob", "other"
@@ -168,7 +167,7 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
     @precondition(lambda self: self.hands)
     @rule(ends=st.lists(st.tuples(picks, st.lists(answers, min_size=3, max_size=3)), min_size=1, max_size=4))
     def settle(self, *, ends: list[tuple[int, list[Reply]]]) -> None:
-        settlements, are_ours = [], []
+        settlements, are_ours, last = [], [], last_parts(self.engine)
         for pick, said in ends[: len(self.hands)]:
             claimed = self.hands.pop(pick % len(self.hands))
             replies = said[: len(claimed.envelope.recipients)]
@@ -177,11 +176,13 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
                 make_settlement(claimed, *replies, at=self.now, retry_at=self.now + timedelta(minutes=3))
             )
             are_ours.append(self.give_away(claimed))
-            if settlements[-1].left and claimed.key in self.rights_lost:
+            message_id, left = claimed.key.message_id, len(settlements[-1].left)
+            if left and claimed.key in self.rights_lost:
                 # Whoever had it by a lease that was lost may have sent it also to those who go on elsewhere.
-                parts = self.begun.keys() | {claimed.key}
-                number = 1 + max(key.part for key in parts if key.message_id == claimed.key.message_id)
-                self.rights_lost |= {claimed.key._replace(part=part) for part in range(1, number + 4)}
+                self.rights_lost |= {DeliveryKey(message_id, n + 1) for n in range(last[message_id] + left)}
+            for _ in range(left if are_ours[-1] else 0):
+                last[message_id] += 1
+                self.begun[DeliveryKey(message_id, last[message_id])] = claimed.number - 1
         assert finish(self.engine, *settlements) == are_ours
 
     @precondition(lambda self: self.hands)
