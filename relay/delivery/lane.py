@@ -76,7 +76,7 @@ class Lane:
         self._bench = Bench()
         self._busy = 0
         self._busy_with_lower = 0
-        self._ahead = 2 * upstream.concurrency
+        self.ahead = 2 * upstream.concurrency  # that may wait here: what is carried in two seconds
         self._finished = 0
         self._closed_because: str | None = None
 
@@ -92,12 +92,12 @@ class Lane:
             return -len(self._line)
         if not self.standing.is_up:
             return 1 - len(self._line) - self._busy
-        return min(self._ahead - self._line.ready, MOST_ASIDE - self._line.aside)
+        return min(self.ahead - self._line.ready, MOST_ASIDE - self._line.aside)
 
     def measure(self, period: timedelta) -> None:
         """Reckon what is carried in two seconds, from what was carried in the last *period*."""
         pace = round(2 * self._finished / period.total_seconds())
-        self._ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
+        self.ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
         self._finished = 0
         if self._gait.recovered(self._most_slots, self._clerk.clock.now()):
             self._write_down()
@@ -208,7 +208,7 @@ class Lane:
             self._write_down(State.PROBING)
         self._busy += 1
         self._busy_with_lower += held.claimed.priority is not Priority.VERY_HIGH
-        if self.has_more and self._line.ready <= self._ahead // 2:
+        if self.has_more and self._line.ready <= self.ahead // 2:
             self._on_room()
         return held
 

@@ -40,7 +40,8 @@ from relay.settings import Settings
 POLL = timedelta(seconds=1)
 _EXPIRED_AT_ONCE = 100
 _STOPPED = "The relay was stopped before its turn came"
-_HOT_MOST = 1000  # deliveries waiting for one upstream beyond which new ones wait in the table
+_HOT_LEAST = 10  # deliveries that may wait for an upstream in memory, however slow it is
+_MOST_FIRST = 2000  # deliveries waiting for one upstream beyond which even level 1 waits in the table
 
 
 class Worker:
@@ -110,8 +111,9 @@ class Worker:
     def accepts(self, route_id: str, priority: Priority = Priority.NORMAL) -> bool:
         """Whether a delivery by this route may come the short way.
 
-        Not while others wait in the table, which may be more urgent, and not while it would
-        wait here for long.  Nothing is more urgent than level 1: it comes always, past all of them.
+        Not while others wait in the table, which may be more urgent, and not while it would wait here
+        for long: there everybody can see why it waits, and take it in hand.  Nothing is more urgent
+        than level 1: it comes always, past all of them.
         """
         if self._is_stopping or self._clerk.ledger.is_stuck:
             return False
@@ -121,7 +123,7 @@ class Worker:
         lane = self._roads.lane_for(route_id)
         if lane is None or not lane.standing.is_up:
             return False
-        if len(lane) >= (2 * _HOT_MOST if is_first else _HOT_MOST):
+        if len(lane) >= (_MOST_FIRST if is_first else max(lane.ahead, _HOT_LEAST)):
             self._backlog.add(route_id)
             lane.has_more = True
             return False

@@ -182,6 +182,21 @@ async def test_level_1_goes_before_all_that_waits(db: Database, upstream: FakeUp
     assert order == ["low0", "urgent", "high", "low1", "low2"]
 
 
+async def test_what_a_slow_upstream_cannot_take_soon_waits_where_it_can_be_held(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
+    async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
+        messages = [await office.submit("low", hot=True) for _ in range(40)]
+        await eventually(lambda: len(upstream.transactions) == 1)
+        states = [await office.state(message) for message in messages]
+        assert states.count("leased") <= 12
+        assert states.count("queued") >= 28
+        gate.set()
+        await eventually(lambda: len(upstream.taken) == 40)
+
+
 async def test_a_slot_is_kept_for_level_1(db: Database, upstream: FakeUpstream) -> None:
     gate = asyncio.Event()
     upstream.on("DOT", once_open(gate))
