@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from relay.budget import Reservation
+from relay.budget import Budget, Reservation
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -18,13 +18,15 @@ class Room:
 
     While others hold all of it, the client is not read from; only when nothing becomes free for as
     long as the setting room_timeout says is the message given up, `has_run_out`.
+
+    It is told each time whose it is instead of knowing it: of two that know each other the memory is free
+    only when somebody searches for such circles, which holds up everybody.
     """
 
-    __slots__ = ("_looking", "_reservation", "_server", "_until", "has_run_out")
+    __slots__ = ("_looking", "_reservation", "_until", "has_run_out")
 
-    def __init__(self, server: Server) -> None:
-        self._reservation = Reservation(server.door.budget)
-        self._server = server
+    def __init__(self, budget: Budget) -> None:
+        self._reservation = Reservation(budget)
         self._until: float | None = None  # given up then
         self._looking: asyncio.TimerHandle | None = None
         self.has_run_out = False
@@ -38,18 +40,17 @@ class Room:
         """Hold at least *octets*, if that is possible at once."""
         return self._reservation.grow_to(octets)
 
-    async def wait_for(self, octets: int) -> bool:
+    async def wait_for(self, server: Server, octets: int) -> bool:
         """Hold at least *octets*; say whether that became possible in time."""
-        until = self._server.loop.time() + self._server.tally.patience.room
+        until = server.loop.time() + server.tally.patience.room
         while not self._reservation.grow_to(octets):
-            if self._server.loop.time() >= until:
+            if server.loop.time() >= until:
                 return False
             await asyncio.sleep(LOOK_SECONDS)
         return True
 
-    def keep_up(self) -> None:
+    def keep_up(self, server: Server) -> None:
         """Hold as much as has come of the message; else let the client wait, or keep no more of it."""
-        server = self._server
         if self.has_run_out or self._looking is not None:
             return
         if self._reservation.grow_to(server.arrived):
@@ -61,18 +62,18 @@ class Room:
         if now < self._until:
             server.wire.pause()
             server.tally.excuse(LOOK_SECONDS)
-            self._looking = server.loop.call_later(LOOK_SECONDS, self._look)
+            self._looking = server.loop.call_later(LOOK_SECONDS, self._look, server)
         else:
             self.has_run_out = True
             self.release()
             server.stop_keeping()
 
-    def _look(self) -> None:
+    def _look(self, server: Server) -> None:
         self._looking = None
         if self._until is not None:
-            self.keep_up()
+            self.keep_up(server)
         if self._looking is None:
-            self._server.wire.resume()
+            server.wire.resume()
 
     def release(self) -> None:
         """Give everything back."""

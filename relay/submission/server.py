@@ -73,7 +73,7 @@ class Server(SMTP):
         self.tally = Tally(door.patience(), door.loop.time())
         self.deadline = 0.0
         self.login_failures = 0
-        self.room = Room(self)
+        self.room = Room(door.budget)
         self.client = client  # whom a balancer speaks for
         self._framer = Framer()
         self._task: asyncio.Task[None] | None = None
@@ -260,7 +260,7 @@ class Server(SMTP):
                 self._our_fault(fault)
         if framer.is_content:
             self.deadline = self.tally.next_octet_by(self.loop.time(), framer.size)
-            self.room.keep_up()
+            self.room.keep_up(self)
         if self._task is not None and framer.buffered > MAX_BUFFERED_OCTETS:
             self.wire.pause()
         self._flush()

@@ -1,6 +1,8 @@
 """What becomes of a message between the socket and the queue."""
 
 import asyncio
+import gc
+import weakref
 from base64 import b64encode
 from datetime import timedelta
 
@@ -13,6 +15,7 @@ from relay.policy.decision import Mismatch
 from relay.queue.items import Claimed
 from relay.queue.states import DeliveryState
 from relay.submission.server import Server
+from tests.delivery.office import eventually
 from tests.kit.converse import Client
 from tests.kit.house import PASSWORD, House
 
@@ -375,3 +378,17 @@ async def test_a_message_for_later_waits_until_then(house: House) -> None:
     assert delivery.state == DeliveryState.WAITING  # type: ignore[attr-defined]
     assert timedelta(minutes=59) < delivery.due_at - message.accepted_at <= timedelta(hours=1)  # type: ignore[attr-defined]
     await client.close()
+
+
+async def test_nothing_of_a_session_that_ended_has_to_be_searched_for(house: House) -> None:
+    """Its memory is free at once: a search for circles would hold up everybody else."""
+    client = await log_in(house)
+    assert (await send(client)).startswith("250")
+    server = weakref.ref(house.door.sessions[0])
+    gc.disable()
+    try:
+        await client.ask("QUIT")
+        await client.close()
+        await eventually(lambda: server() is None)
+    finally:
+        gc.enable()

@@ -30,7 +30,7 @@ def data(server: Server, _argument: str) -> Reply | Coroutine[Any, Any, Reply]:
 
 async def _wait_for_room(server: Server) -> Reply:
     """Let the client wait before its message, while others fill the memory with theirs."""
-    if not await server.room.wait_for(_declared_or_least(server)):
+    if not await server.room.wait_for(server, _declared_or_least(server)):
         return replies.NO_ROOM
     server.expect_content(server.limits_size)
     return replies.GO_AHEAD
