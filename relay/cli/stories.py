@@ -33,6 +33,7 @@ _PERHAPS = (
 _ORIGINS = {
     Origin.SUBMISSION: "submitted",
     Origin.BOUNCE: "a report of failed delivery, made here",
+    Origin.ARCHIVE: "a copy for an upstream's archive, made here",
     Origin.NOTICE: "a notification, made here",
     Origin.CONSOLE: "sent from the console",
 }

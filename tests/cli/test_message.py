@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import Engine
 
 from relay.db.engine import write_with
 from relay.mail.reply import Reply
 from relay.queue.claim import ClaimOrder, claim_due
+from relay.queue.items import Origin
 from relay.queue.settle import settle
 from tests.cli.conftest import Run, Take
 from tests.kit.makers import (
@@ -59,6 +61,14 @@ def test_the_whole_story_is_told(run: Run, engine: Engine, take: Take) -> None:
     assert [attempt["number"] for attempt in delivery["attempts"]] == [1]
     assert not document["is_finished"]
     assert run("queue", "show", message, "--json").document == document
+
+
+@pytest.mark.parametrize("origin", Origin)
+def test_whoever_made_a_message_its_story_is_told(run: Run, take: Take, origin: Origin) -> None:
+    message = take(origin=origin)
+    told = run("message", "show", message)
+    assert (told.code, f"Message {message}\n  what " in told.out) == (0, True)
+    assert run("queue", "show", message, "--json").document["origin"] == origin
 
 
 def test_who_had_no_room_in_a_transaction_is_shown_going_on_in_the_next(
