@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from relay.cli.faults import NO_INPUT, Failed
 from relay.mail.address import Address, BadAddress
 from relay.mail.letterhead import Texts
 from relay.mail.rewriting import Rewrite, checked
@@ -31,7 +32,7 @@ class Wanted:
     footer_html: str | None = None
 
     def applied_to(self, rewrite: Rewrite) -> Rewrite:
-        """Return *rewrite* with what is wanted.  Raises BadRewrite, OSError, or typer's BadParameter."""
+        """Return *rewrite* with what is wanted.  Raises BadRewrite, Failed, or typer's BadParameter."""
         changes: dict[str, Any] = {"texts": self._texts(rewrite.texts)}
         if self.from_address is not None:
             changes["from_address"] = _address(self.from_address, "--from")
@@ -88,5 +89,7 @@ def _read(file: str) -> str:
         return ""
     try:
         return Path(file).read_text("utf-8").rstrip()
+    except OSError as fault:
+        raise Failed(f"{file} cannot be read: {fault.strerror}.", NO_INPUT) from None
     except UnicodeDecodeError:
         raise typer.BadParameter(f"{file} is not UTF-8 text.") from None

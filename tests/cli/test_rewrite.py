@@ -56,8 +56,9 @@ def test_what_makes_no_sense_is_refused(run: Run, noun: str, tmp_path: Path) -> 
     odd = tmp_path / "odd"
     odd.write_bytes(b"\xff\xfe")
     assert run(noun, "rewrite", "ann", "--header", str(odd)).code == 2
-    missing = run(noun, "rewrite", "ann", "--header", str(tmp_path / "missing"))
-    assert (missing.code, "No such file" in missing.err) == (73, True)
+    for unreadable, why in ((tmp_path / "missing", "No such file"), (tmp_path, "Is a directory")):
+        answer = run(noun, "rewrite", "ann", "--header", str(unreadable))
+        assert (answer.code, f"{unreadable} cannot be read: {why}" in answer.err) == (66, True)
     assert run(noun, "rewrite", "bob", "--force").code == 1
 
 
