@@ -24,6 +24,7 @@ from relay.mail.address import BadAddress, fold_domain
 from relay.mail.priority import Priority
 from relay.quantities import read_duration
 from relay.queue import control
+from relay.queue.orders import affected
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.routing import routes
@@ -39,14 +40,16 @@ def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry
     """
     chosen.check()
     orders = [order.of(selection) for selection in selections(desk, chosen)]
-    found = sum((Counter(desk.read(control.affected, each)) for each in orders), Counter[DeliveryState]())
-    if not found:
+    found = [desk.read(affected, each) for each in orders]
+    by_state = sum((Counter(each.deliveries) for each in found), Counter[DeliveryState]())
+    if not by_state:
         told = f'Nothing of that {order.wanted}; see "relay queue list".'
         return Shown({"deliveries": 0}, (told,), exit_code=FAILED)
-    how = ", ".join(f"{number} {STATES[state].text}" for state, number in found.items())
-    told = f"{deliveries(found.total())}: {how}."
+    reached, others = sum(each.recipients for each in found), sum(each.others for each in found)
+    told = f"{_extent(by_state, reached)}.{_spared(others)}"
     if is_dry:
-        return Shown({"deliveries": 0, "would_be": found}, (f"It would be {told}",))
+        document = {"deliveries": 0, "would_be": by_state, "recipients": reached, "others": others}
+        return Shown(document, (f"It would be {told}",))
     if order.warning is not None:
         confirm(f"{order.warning} It is {told}", is_sure=is_sure)
     elif not chosen.ids and sys.stdin.isatty():
@@ -58,6 +61,23 @@ def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry
 def deliveries(number: int) -> str:
     """So many deliveries, in words."""
     return f"{number} {'delivery' if number == 1 else 'deliveries'}"
+
+
+def _extent(by_state: Counter[DeliveryState], reached: int) -> str:
+    how = ", ".join(f"{number} {STATES[state].text}" for state, number in by_state.items())
+    return (
+        f"{deliveries(by_state.total())} to {reached} {'recipient' if reached == 1 else 'recipients'}: {how}"
+    )
+
+
+def _spared(others: int) -> str:
+    """What becomes of recipients that share a delivery with those that are meant."""
+    if not others:
+        return ""
+    whom = (
+        "other recipient of it stays as it is" if others == 1 else "other recipients of it stay as they are"
+    )
+    return f" {others} {whom}."
 
 
 def _to_all_of(desk: Desk, order: Order, chosen: Chosen, each: Any) -> int:

@@ -130,7 +130,7 @@ def _delivery(
         at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
         yield f"  {waiting.sentence}{at}"
     if not part.attempts:
-        yield "  not tried yet" if part.next_try_at or part.leased_by else "  never tried"
+        yield f"  {_not_tried(part)}"
         return
     yield Table(
         ("try", "at", "took", "upstream", "remote", "secured", "reply"),
@@ -145,14 +145,21 @@ def _delivery(
         yield from _replies(found, part, each)
 
 
+def _not_tried(part: PartStory) -> str:
+    """What is said of a delivery without a record of any try."""
+    if part.attempts_begun > (part.leased_by is not None):
+        return "tried before: as part of another delivery, or by a process that stopped without a word"
+    return "not tried yet" if part.next_try_at or part.leased_by else "never tried"
+
+
 def _replies(found: Story, part: PartStory, one: AttemptStory) -> Iterator[str]:
-    """What was said to each, and where those went on who were left for a transaction of their own."""
+    """What was said to each, and where those are who were split off into a delivery of their own."""
     now_in = {recipient.number: recipient.part for recipient in found.recipients}
     alike = defaultdict[tuple[str, int], list[int]](list)
     for number, reply in one.replies.items():
         alike[reply, now_in.get(number, part.part)].append(number)
     for (reply, where), numbers in alike.items():
-        went_on = "" if where == part.part else f"; at once, as delivery {found.id}-{where}"
+        went_on = "" if where == part.part else f"; now in delivery {found.id}-{where}"
         yield f"  try {one.number}, {_recipients(numbers)}: {reply}{went_on}"
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection
 
-from relay.db.tables import deliveries
 from relay.delivery.reports import reports_of
 from relay.delivery.rules import Rules
 from relay.mail.disposition import Disposition, Outcome
@@ -18,6 +17,7 @@ from relay.queue.conditions import IS_RESTING
 from relay.queue.content import read_content
 from relay.queue.items import AttemptRecord, Claimed, Lease, Settlement
 from relay.queue.leasing import LEASABLE, lease_rows
+from relay.queue.orders import find
 from relay.queue.selection import Selection
 from relay.queue.settle import settle
 
@@ -36,7 +36,7 @@ class FailNow:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `relay.queue.control.Order`."""
+        """See `relay.queue.orders.Order`."""
         return IS_RESTING
 
 
@@ -46,12 +46,7 @@ def fail_now(tx: Connection, items: Sequence[FailNow]) -> list[int]:
 
 
 def _fail_now(tx: Connection, item: FailNow) -> int:
-    found = tx.execute(
-        select(*LEASABLE)
-        .where(item.standing, *item.selection.conditions())
-        .limit(AT_MOST)
-        .with_for_update(of=deliveries, skip_locked=True)
-    ).all()
+    found = find(tx, item, LEASABLE, AT_MOST)
     # Leased only within this transaction: nobody ever sees it, and there is nothing to run out.
     lease = Lease("an operator", item.now + timedelta(minutes=1))
     for claimed in lease_rows(tx, found, lease):

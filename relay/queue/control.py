@@ -2,17 +2,16 @@
 
 Each moves at most `AT_MOST` deliveries, so that no order, however large, keeps mail from being
 accepted; whoever means more calls again until fewer are moved.  A delivery that a process has in
-its hands at the moment is left alone by all of them.
+its hands at the moment is left alone by all of them, and so are recipients whom nobody means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, or_, update
 
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, recipients
@@ -20,24 +19,14 @@ from relay.mail.priority import Priority
 from relay.queue.conditions import IS_HELD, IS_QUEUED, IS_RESTING, IS_WAITING
 from relay.queue.items import DeliveryKey
 from relay.queue.leasing import END, OF_KEY, drop_finished, params
+from relay.queue.orders import Order, find
 from relay.queue.rank import rank_at
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState, RecipientState
 from relay.settings import Settings
 
 AT_MOST = 1000
-
-
-class Order(Protocol):
-    """What is to be done to a selection of mail; it concerns only what stands as `standing` says."""
-
-    @property
-    def selection(self) -> Selection:
-        """The mail that is meant."""
-
-    @property
-    def standing(self) -> ColumnElement[bool]:
-        """The condition under which it can be done, and is not done already."""
+_COLUMNS = (deliveries.c.message_id, deliveries.c.part, deliveries.c.priority, deliveries.c.due_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +39,7 @@ class RetryNow:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `Order`."""
+        """See `relay.queue.orders.Order`."""
         return IS_WAITING
 
 
@@ -63,7 +52,7 @@ class Hold:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `Order`."""
+        """See `relay.queue.orders.Order`."""
         return or_(IS_QUEUED, IS_WAITING)
 
 
@@ -76,7 +65,7 @@ class ReleaseHeld:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `Order`."""
+        """See `relay.queue.orders.Order`."""
         return IS_HELD
 
 
@@ -90,7 +79,7 @@ class Cancel:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `Order`."""
+        """See `relay.queue.orders.Order`."""
         return IS_RESTING
 
 
@@ -103,7 +92,7 @@ class Reroute:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `Order`."""
+        """See `relay.queue.orders.Order`."""
         return IS_RESTING & (deliveries.c.route_id != self.route_id)
 
 
@@ -117,7 +106,7 @@ class Prioritise:
 
     @property
     def standing(self) -> ColumnElement[bool]:
-        """See `Order`."""
+        """See `relay.queue.orders.Order`."""
         return IS_RESTING & (deliveries.c.priority != int(self.priority))
 
 
@@ -140,16 +129,6 @@ _CANCEL = Batch(
     )
     .values(state=RecipientState.CANCELLED, reply=bindparam("why"), settled_at=bindparam("at"))
 )
-
-
-def affected(tx: Connection, order: Order) -> Mapping[DeliveryState, int]:
-    """Return how many deliveries *order* would move, by their state: nothing is changed."""
-    counted = (
-        select(deliveries.c.state, func.count().label("number"))
-        .where(order.standing, *order.selection.conditions())
-        .group_by(deliveries.c.state)
-    )
-    return {row.state: row.number for row in tx.execute(counted)}
 
 
 def retry_now(tx: Connection, items: Sequence[RetryNow]) -> list[int]:
@@ -242,13 +221,7 @@ def _prioritise(tx: Connection, item: Prioritise) -> int:
 
 def _find(tx: Connection, order: Order) -> dict[DeliveryKey, tuple[Priority, datetime]]:
     """Lock and return deliveries, with their priority and when they are due."""
-    rows = tx.execute(
-        select(deliveries.c.message_id, deliveries.c.part, deliveries.c.priority, deliveries.c.due_at)
-        .where(order.standing, *order.selection.conditions())
-        .limit(AT_MOST)
-        .with_for_update(of=deliveries, skip_locked=True)
-    )
     return {
         DeliveryKey(message_id, part): (Priority(priority), due_at)
-        for message_id, part, priority, due_at in rows
+        for message_id, part, priority, due_at in find(tx, order, _COLUMNS, AT_MOST)
     }

@@ -6,21 +6,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, func, or_, select
+from sqlalchemy import Column, ColumnElement, func, or_, select, true
 
 from relay.db.tables import deliveries, messages, recipients
 from relay.mail.address import fold_domain
 from relay.mail.priority import Priority
 from relay.queue.conditions import IN_STATE
-from relay.queue.states import DeliveryState
+from relay.queue.states import DeliveryState, RecipientState
+
+ITS_OPEN: ColumnElement[bool] = (
+    (recipients.c.message_id == deliveries.c.message_id)
+    & (recipients.c.part == deliveries.c.part)
+    & (recipients.c.state == RecipientState.OPEN)
+)
+"""Joins a delivery with those of its recipients that have no end yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Deliveries that fit all that is named; nothing named means all of them.
 
-    `sender` and `recipient` are an address or a whole domain, in either case; `accepted_before`
-    is for what lies here for long already.
+    `sender` and `recipient` are an address or a whole domain, in either case; `recipient` finds deliveries
+    that are still to go there, whoever else they are for.  `accepted_before` is for what lies here for
+    long already.
     """
 
     message_ids: tuple[str, ...] | None = None
@@ -48,16 +56,17 @@ class Selection:
         if self.state is not None:
             named.append(IN_STATE[self.state])
         if self.recipient is not None:
-            to = select(recipients.c.number).where(
-                recipients.c.message_id == deliveries.c.message_id,
-                recipients.c.part == deliveries.c.part,
-                _is_of(recipients.c.address, self.recipient),
-            )
+            to = select(recipients.c.number).where(ITS_OPEN, self.means)
             named.append(to.correlate(deliveries).exists())
         if facts := self._of_message():
             sent = select(messages.c.id).where(messages.c.id == deliveries.c.message_id, *facts)
             named.append(sent.correlate(deliveries).exists())  # whatever else the query looks at
         return named
+
+    @property
+    def means(self) -> ColumnElement[bool]:
+        """Which recipients of the deliveries are meant, as a condition on recipients."""
+        return true() if self.recipient is None else _is_of(recipients.c.address, self.recipient)
 
     def _of_message(self) -> list[ColumnElement[bool]]:
         named: list[ColumnElement[bool]] = []

@@ -146,7 +146,7 @@ def _left(item: Settlement) -> Iterator[Group]:
     """Those for whom there was no room: they go on at once (RFC 5321 §4.5.3.1.10)."""
     for outcomes in item.left:
         numbers = tuple([outcome.number for outcome in outcomes])
-        yield Group(item.claimed, numbers, str(outcomes[0].reply))
+        yield Group(item.claimed.key, numbers, item.claimed.number - 1, str(outcomes[0].reply))
 
 
 def _is_deferred(item: Settlement) -> bool:

@@ -1,8 +1,8 @@
-"""Recipients that go on in a delivery of their own, untried.
+"""Recipients that go on in a delivery of their own.
 
-So they wait neither for a retry nor for those that they were together with, and what happens to them from
-here on counts for them alone: those for whom a transaction had no room, and those at another domain where
-each domain has servers of its own.
+What happens to them from here on counts for them alone, and they wait for none of those that they were
+together with: those for whom a transaction had no room, those at another domain where each domain has
+servers of its own, and those whom an operator means and not the others.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, recipients
 from relay.queue.claim import Release, release
-from relay.queue.items import Claimed
+from relay.queue.items import Claimed, DeliveryKey
 from relay.queue.leasing import OF_KEY, params
 from relay.queue.states import DeliveryState, RecipientState
 
 
 class Group(NamedTuple):
-    """Recipients of a delivery in somebody's hands, by number, who get one of their own, and why.
+    """Recipients of a delivery, by number, who get one of their own: how it stands, and why.
 
-    What was tried before counts for them, too; the try that they are split off from does not.
+    `tried` says how many tries count for them: of a delivery in somebody's hands all but the one that
+    they are split off from.
     """
 
-    of: Claimed
+    of: DeliveryKey
     numbers: tuple[int, ...]
-    reason: str
+    tried: int
+    reason: str | None
+    state: DeliveryState = DeliveryState.QUEUED
 
 
 class Split(NamedTuple):
@@ -51,7 +54,7 @@ _SPLIT_OFF = insert(deliveries).from_select(
     select(
         *(deliveries.c[name] for name in _KEPT),
         bindparam("new_part", type_=deliveries.c.part.type),
-        literal(DeliveryState.QUEUED, deliveries.c.state.type),
+        bindparam("stands", type_=deliveries.c.state.type),
         bindparam("tried", type_=deliveries.c.attempts.type),
         bindparam("why", type_=deliveries.c.reason.type),
     ).where(OF_KEY),
@@ -68,22 +71,23 @@ _MOVE = Batch(
 )
 
 
-def split_off(tx: Connection, groups: Sequence[Group]) -> None:
-    """Give each group a delivery: due at once, as urgent as the old one, in its place among others.
+def split_off(tx: Connection, groups: Sequence[Group]) -> list[DeliveryKey]:
+    """Give each group a delivery, due when the old one was, as urgent, in its place among others.
 
-    The caller holds the leases, and has the messages locked (see `lock_messages`), so that nobody else
-    numbers parts of them meanwhile.
+    The caller holds the lease of each, or knows that nobody does, and has the messages locked (see
+    `lock_messages`), so that nobody else numbers parts of them meanwhile.
     """
     if not groups:
-        return
+        return []
     # Asked only now: what another process split off while the lock was waited for was not there to be locked.
-    last = tx.execute(_LAST_PARTS, {"message_ids": list({group.of.key.message_id for group in groups})})
+    last = tx.execute(_LAST_PARTS, {"message_ids": list({group.of.message_id for group in groups})})
     numbers = {message_id: count(part + 1) for message_id, part in last}
     born = [
         params(
-            group.of.key,
-            new_part=next(numbers[group.of.key.message_id]),
-            tried=group.of.number - 1,
+            group.of,
+            new_part=next(numbers[group.of.message_id]),
+            stands=group.state,
+            tried=group.tried,
             why=group.reason,
         )
         for group in groups
@@ -97,11 +101,19 @@ def split_off(tx: Connection, groups: Sequence[Group]) -> None:
             for number in group.numbers
         ],
     )
+    return [DeliveryKey(row["of_message"], row["new_part"]) for row in born]
 
 
 def split(tx: Connection, items: Sequence[Split]) -> list[bool]:
     """Give deliveries back, a group in each; False for each whose lease was lost, which stays as it is."""
     held = release(tx, [Release(item.claimed, item.reason) for item in items])
     ours = [item for item, is_ours in zip(items, held, strict=True) if is_ours]
-    split_off(tx, [Group(item.claimed, group, item.reason) for item in ours for group in item.groups[1:]])
+    split_off(
+        tx,
+        [
+            Group(item.claimed.key, group, item.claimed.number - 1, item.reason)
+            for item in ours
+            for group in item.groups[1:]
+        ],
+    )
     return held

@@ -71,6 +71,16 @@ def test_whoever_made_a_message_its_story_is_told(run: Run, take: Take, origin: 
     assert run("queue", "show", message, "--json").document["origin"] == origin
 
 
+def test_who_is_split_off_by_an_order_has_a_story_that_goes_on(run: Run, engine: Engine, take: Take) -> None:
+    message = take(envelope=make_envelope(recipients=("bob@z.example", "cid@example.net", "x@example.net")))
+    try_once(engine, run, (DEFERRED, DEFERRED, FAILED))
+    run("queue", "hold", "--recipient", "z.example")
+    told = run("message", "show", message).out
+    assert f"try 1, recipient 1: 451 4.3.0 Not now; now in delivery {message}-2" in told
+    assert f'Delivery {message}-2 to recipient 1 by route "default": held' in told
+    assert "  tried before: as part of another delivery" in told
+
+
 def test_who_had_no_room_in_a_transaction_is_shown_going_on_in_the_next(
     run: Run, engine: Engine, take: Take
 ) -> None:
@@ -81,8 +91,8 @@ def test_who_had_no_room_in_a_transaction_is_shown_going_on_in_the_next(
     for line in (
         f'Delivery {message}-1 to recipients 1 to 3 by route "default": done',
         "  try 1, recipient 2: 550 5.1.1 No such user",
-        f"  try 1, recipients 4, 6: 452 4.5.3 Too many recipients; at once, as delivery {message}-2",
-        f"  try 1, recipient 5: 452 4.5.3 Too many recipients; at once, as delivery {message}-3",
+        f"  try 1, recipients 4, 6: 452 4.5.3 Too many recipients; now in delivery {message}-2",
+        f"  try 1, recipient 5: 452 4.5.3 Too many recipients; now in delivery {message}-3",
         f'Delivery {message}-2 to recipients 4, 6 by route "default": done',
         f'Delivery {message}-3 to recipient 5 by route "default": due, next try',
         "  not tried yet",

@@ -114,11 +114,38 @@ def test_how_much_it_would_be_is_said_before_anything_is_done(run: Run, take: Ta
     take()
     take(due_at=LATER)
     take(hold_reason="look at it")
-    assert run("queue", "hold", "--all", "--dry-run").out == "It would be 2 deliveries: 1 due, 1 waiting.\n"
+    assert run("queue", "hold", "--all", "--dry-run").out == (
+        "It would be 2 deliveries to 2 recipients: 1 due, 1 waiting.\n"
+    )
     answer = run("queue", "cancel", "--all")
     assert answer.code == 2
-    assert "3 deliveries: 1 held, 1 due, 1 waiting" in answer.err
+    assert "3 deliveries to 3 recipients: 1 held, 1 due, 1 waiting." in answer.err
     assert sorted(states(run).values()) == ["held", "queued", "waiting"]
+
+
+def test_what_is_ordered_for_a_recipient_concerns_nobody_else(run: Run, take: Take) -> None:
+    people = ("amy@y.example", "bob@z.example", "cid@y.example")
+    message = take(envelope=make_envelope(recipients=people))
+    order = ("queue", "fail", "--recipient", "z.example")
+    would_be = run(*order, "--dry-run")
+    assert would_be.out == (
+        "It would be 1 delivery to 1 recipient: 1 due. 2 other recipients of it stay as they are.\n"
+    )
+    assert run(*order, "--dry-run", "--json").document == {
+        "deliveries": 0,
+        "would_be": {"queued": 1},
+        "recipients": 1,
+        "others": 2,
+    }
+    refused = run(*order)
+    assert (refused.code, "2 other recipients of it stay as they are" in refused.err) == (2, True)
+    assert run(*order, "--yes", "--json").document["deliveries"] == 1
+    document = run("message", "show", message, "--json").document
+    assert [one["state"] for one in document["recipients"]] == ["open", "failed", "open"]
+    assert [each["id"] for each in document["deliveries"]] == [f"{message}-1", f"{message}-2"]
+    assert run("queue", "cancel", message, "--recipient", "cid@y.example", "--yes").code == 0
+    assert "1 other recipient" not in run("queue", "hold", message, "--dry-run").out
+    assert f"Delivery {message}-1 to recipient 1 by" in run("queue", "show", message).out
 
 
 def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:

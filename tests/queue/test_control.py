@@ -14,7 +14,6 @@ from relay.queue.control import (
     ReleaseHeld,
     Reroute,
     RetryNow,
-    affected,
     cancel,
     hold,
     prioritise,
@@ -24,6 +23,7 @@ from relay.queue.control import (
 )
 from relay.queue.items import Acceptance, Claimed
 from relay.queue.janitor import promote
+from relay.queue.orders import Affected, affected
 from relay.queue.selection import Selection
 from relay.queue.settle import settle
 from relay.queue.states import DeliveryState, RecipientState
@@ -96,7 +96,8 @@ def test_what_is_prioritised_takes_the_place_of_its_new_level(engine: Engine) ->
     keep(engine, first, second, third)
     order = Prioritise(Selection(message_ids=(first.id, second.id)), Priority.HIGH, Settings())
     with engine.connect() as tx:
-        assert affected(tx, order) == {DeliveryState.QUEUED: 1, DeliveryState.WAITING: 1}
+        by_state = {DeliveryState.QUEUED: 1, DeliveryState.WAITING: 1}
+        assert affected(tx, order) == Affected(by_state, recipients=2, others=0)
     assert run(engine, prioritise, order) == [2]
     assert run(engine, prioritise, order) == [0]
     assert [one.key.message_id for one in claim(engine)] == [first.id, third.id]

@@ -46,6 +46,7 @@ from relay.queue.claim import (
 )
 from relay.queue.items import Claimed, DeliveryKey, Lease
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
+from relay.queue.orders import affected
 from relay.queue.selection import Selection
 from relay.queue.states import ACTIVE, RESTING, DeliveryState, RecipientState
 from relay.routing.routes import RoutingTable
@@ -270,15 +271,15 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
         """Its place among others changes, and nothing else does."""
         one = Selection(message_ids=(self.accepted[pick % len(self.accepted)],))
         order = control.Prioritise(one, priority, Settings())
-        expected = read_with(self.engine, control.affected, order)
+        expected = read_with(self.engine, affected, order).deliveries
         assert run(self.engine, control.prioritise, order) == [sum(expected.values())]
-        assert read_with(self.engine, control.affected, order) == {}
+        assert read_with(self.engine, affected, order).deliveries == {}
 
     @rule(pick=picks, to=st.sampled_from([ROUTE, OTHER_ROUTE]))
     def reroute(self, *, pick: int, to: str) -> None:
         order = control.Reroute(Selection(message_ids=(self.accepted[pick % len(self.accepted)],)), to)
         run(self.engine, control.reroute, order)
-        assert read_with(self.engine, control.affected, order) == {}
+        assert read_with(self.engine, affected, order).deliveries == {}
 
     @rule(pick=picks)
     def fail_now(self, *, pick: int) -> None:
@@ -304,9 +305,15 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
         """While its user is stopped, no claim takes a delivery of that user."""
         self.stopped = (USER,) if is_stopped else ()
 
-    @rule(order=st.sampled_from(["hold", "release", "release", "retry", "cancel"]), pick=picks)
-    def operate(self, *, order: str, pick: int) -> None:
-        one = Selection(message_ids=(self.accepted[pick % len(self.accepted)],))
+    @rule(
+        order=st.sampled_from(["hold", "release", "release", "retry", "cancel"]),
+        pick=picks,
+        to=st.sampled_from([None, "r0@example.net"]),
+    )
+    def operate(self, *, order: str, pick: int, to: str | None) -> None:
+        """What is ordered for one recipient concerns nobody else; whoever is split off keeps the tries."""
+        one = Selection(message_ids=(self.accepted[pick % len(self.accepted)],), recipient=to)
+        before = self.standings()
         match order:
             case "hold":
                 run(self.engine, control.hold, control.Hold(one, "look at it"))
@@ -316,6 +323,25 @@ class QueueKeepsItsPromises(RuleBasedStateMachine):
                 run(self.engine, control.retry_now, control.RetryNow(Selection(), self.now, Settings()))
             case "cancel":
                 run(self.engine, control.cancel, control.Cancel(one, self.now, "cancelled"))
+        for number, (address, key, standing) in self.standings().items():
+            _, old, stood = before[number]
+            if key != old:
+                assert address == to
+                self.begun[key] = self.begun.get(old, 0)
+                self.rights_lost |= {key} if old in self.rights_lost else set()
+            elif to is not None and address != to and order in {"hold", "cancel"}:
+                assert standing == stood
+
+    def standings(self) -> dict[tuple[str, int], tuple[str, DeliveryKey, DeliveryState]]:
+        """Of each recipient the address, the delivery, and how that stands."""
+        of, people = deliveries.c, recipients.c
+        standing = {row[:2]: row[2] for row in self.rows(of.message_id, of.part, of.state)}
+        return {
+            (message_id, number): (address, DeliveryKey(message_id, part), standing[message_id, part])
+            for message_id, number, address, part in self.rows(
+                people.message_id, people.number, people.address, people.part
+            )
+        }
 
     # --- what must hold ---------------------------------------------------------------------------
 
