@@ -95,18 +95,20 @@ class Order:
 
     `action` is its name in the audit trail, and `detail` goes there; `function`, which moves at most
     `at_most` deliveries a call (None: as many as `queue.control`), does it to what `of` makes of a
-    Selection; `done` and `wanted` end the sentences "3 deliveries …" and "Nothing of that …";
-    `warning` is said before what cannot be taken back.
+    Selection, and `counted` says by name how much its result was; `done`, which is given the sum of that,
+    and `wanted` end the sentences "3 deliveries …" and "Nothing of that …"; `warning` is said before what
+    cannot be taken back.
     """
 
     action: str
     function: Callable[[Any, Any], Any]
     of: Callable[[Any], Any]
-    done: str
+    done: str | Callable[[Mapping[str, int]], str]
     wanted: str
     warning: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     at_most: int | None = None
+    counted: Callable[[Any], Mapping[str, int]] = lambda moved: {"deliveries": moved}
 
 
 def parse_id(text: str) -> tuple[str, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -191,7 +192,7 @@ def fail(
         str, typer.Option(metavar="TEXT", help="Why: this is what the senders read.")
     ] = "Given up by the operator of the relay",
 ) -> Order:
-    """Give up mail for good, and send its senders the report that says why."""
+    """Give up mail for good, and send its senders the report that says why, unless they want none."""
     from random import Random
 
     from relay.delivery import failing
@@ -210,13 +211,23 @@ def fail(
     return Order(
         "queue.fail",
         failing.fail_now,
-        lambda these: failing.FailNow(these, desk.now, reason, rules),
-        done="failed; the senders get a report",
+        # What comes later is not meant, and least of all the reports that this makes.
+        lambda these: failing.FailNow(
+            replace(these, accepted_before=these.accepted_before or desk.now), desk.now, reason, rules
+        ),
+        done=lambda sums: f"failed; {_reports(sums['reports'])}",
         wanted="can be given up",
-        warning="This mail will never be delivered, and its senders will get a report of that.",
+        warning="This mail will never be delivered, and its senders get a report unless they want none.",
         detail={"reason": reason},
         at_most=failing.AT_MOST,
+        counted=failing.GivenUp._asdict,
     )
+
+
+def _reports(number: int) -> str:
+    if not number:
+        return "no sender gets a report, for none wants one or can be told"
+    return "1 report goes to a sender" if number == 1 else f"{number} reports go to senders"
 
 
 @app.command("reroute")

@@ -54,8 +54,11 @@ def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry
         confirm(f"{order.warning} It is {told}", is_sure=is_sure)
     elif not chosen.ids and sys.stdin.isatty():
         confirm(f"This is {told} Go on?", is_sure=is_sure)
-    moved = sum(_to_all_of(desk, order, chosen, each) for each in orders)
-    return Shown({"deliveries": moved}, (f"{deliveries(moved)} {order.done}.",))
+    sums = Counter[str]()
+    for each in orders:
+        sums.update(_to_all_of(desk, order, chosen, each))
+    done = order.done if isinstance(order.done, str) else order.done(sums)
+    return Shown(sums, (f"{deliveries(sums['deliveries'])} {done}.",))
 
 
 def deliveries(number: int) -> str:
@@ -80,20 +83,22 @@ def _spared(others: int) -> str:
     return f" {others} {whom}."
 
 
-def _to_all_of(desk: Desk, order: Order, chosen: Chosen, each: Any) -> int:
-    def step(tx: Connection, items: Sequence[Any]) -> Sequence[int]:
-        moved: Sequence[int] = order.function(tx, items)
-        if sum(moved):
-            detail = {"deliveries": sum(moved), **chosen.named, **order.detail}
-            record(tx, desk.author, order.action, " ".join(chosen.ids)[:255], detail=detail)
+def _to_all_of(desk: Desk, order: Order, chosen: Chosen, each: Any) -> Counter[str]:
+    def step(tx: Connection, items: Sequence[Any]) -> Sequence[Counter[str]]:
+        moved = [Counter(order.counted(result)) for result in order.function(tx, items)]
+        for counts in moved:
+            if counts["deliveries"]:
+                detail = {**counts, **chosen.named, **order.detail}
+                record(tx, desk.author, order.action, " ".join(chosen.ids)[:255], detail=detail)
         return moved
 
     at_most = order.at_most or control.AT_MOST
-    total, moved = 0, at_most
-    while moved >= at_most:
+    sums = Counter[str]()
+    while True:
         moved = desk.write(step, each)
-        total += moved
-    return total
+        sums.update(moved)
+        if moved["deliveries"] < at_most:
+            return sums
 
 
 def selections(desk: Desk, chosen: Chosen) -> list[Selection]:

@@ -1,10 +1,11 @@
-"""Giving mail up on an operator's word: it ends as failed, and its sender gets the report that says why."""
+"""Giving mail up on an operator's word: it ends as failed, and its sender, if it wants to, hears why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection
 
@@ -40,18 +41,27 @@ class FailNow:
         return IS_RESTING
 
 
-def fail_now(tx: Connection, items: Sequence[FailNow]) -> list[int]:
-    """Fail deliveries, with a report for each; return how many, for each order."""
+class GivenUp(NamedTuple):
+    """How many deliveries ended as failed, and how many reports their senders get: some want none."""
+
+    deliveries: int
+    reports: int
+
+
+def fail_now(tx: Connection, items: Sequence[FailNow]) -> list[GivenUp]:
+    """Fail deliveries, with the reports that their senders asked for; return how many, for each order."""
     return [_fail_now(tx, item) for item in items]
 
 
-def _fail_now(tx: Connection, item: FailNow) -> int:
+def _fail_now(tx: Connection, item: FailNow) -> GivenUp:
     found = find(tx, item, LEASABLE, AT_MOST)
     # Leased only within this transaction: nobody ever sees it, and there is nothing to run out.
     lease = Lease("an operator", item.now + timedelta(minutes=1))
+    reports = 0
     for claimed in lease_rows(tx, found, lease):
-        settle(tx, [_settlement(item, claimed, _content_of(tx, claimed))])
-    return len(found)
+        (settled,) = settle(tx, [_settlement(item, claimed, _content_of(tx, claimed))])
+        reports += len(settled.accepted)
+    return GivenUp(len(found), reports)
 
 
 def _content_of(tx: Connection, claimed: Claimed) -> bytes:

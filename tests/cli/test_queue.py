@@ -8,8 +8,12 @@ from sqlalchemy import Engine, select
 
 from relay.cli.choosing import parse_id
 from relay.db import tables
+from relay.delivery import failing
+from relay.mail.address import Address
+from relay.mail.envelope import Envelope, Recipient
 from relay.mail.priority import Priority
 from relay.queue import control
+from relay.queue.items import Origin
 from tests.cli.conftest import Run, Take
 from tests.kit.makers import make_envelope, make_session
 
@@ -236,7 +240,7 @@ def test_mail_is_given_up_and_its_senders_hear_why(run: Run, engine: Engine, tak
     message = take(envelope=make_envelope(recipients=("bob@example.net", "cid@example.net")))
     assert run("queue", "fail", message, "--reason", "The campaign was called off").code == 2
     answer = run("queue", "fail", message, "--reason", "The campaign was called off", "--yes")
-    assert answer.out == "1 delivery failed; the senders get a report.\n"
+    assert answer.out == "1 delivery failed; 1 report goes to a sender.\n"
     document = run("message", "show", message, "--json").document
     assert [one["state"] for one in document["recipients"]] == ["failed", "failed"]
     assert document["recipients"][0]["reply"] == "554 5.0.0 The campaign was called off"
@@ -244,6 +248,25 @@ def test_mail_is_given_up_and_its_senders_hear_why(run: Run, engine: Engine, tak
     assert (report["sender"], report["first_recipient"]) == ("", "ann@example.com")
     told = run("message", "show", report["message_id"], "--raw").out
     assert "The campaign was called off" in told
+
+
+def test_of_what_is_given_up_only_as_many_reports_are_told_of_as_are_made(
+    run: Run, engine: Engine, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = (Recipient(1, Address.parse("bob@example.net"), notify="NEVER"),)
+    take(envelope=Envelope(Address.parse("ann@example.com"), never))
+    take(envelope=make_envelope(""))
+    take(origin=Origin.ARCHIVE)
+    answer = run("queue", "fail", "--all", "--yes")
+    assert answer.out == "3 deliveries failed; no sender gets a report, for none wants one or can be told.\n"
+    for _ in range(5):
+        take()
+    monkeypatch.setattr(failing, "AT_MOST", 2)  # so that the reports of one step are there in the next
+    answer = run("queue", "fail", "--all", "--yes", "--json")
+    assert answer.document == {"deliveries": 5, "reports": 5}
+    with engine.connect() as tx:
+        details = tx.execute(select(tables.audit.c.detail).where(tables.audit.c.action == "queue.fail"))
+        assert [json.loads(detail)["reports"] for detail in details.scalars()] == [0, 2, 2, 1]
 
 
 @pytest.mark.parametrize("verb", ["retry", "hold", "release", "cancel"])
