@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from relay.accounts.users import find
@@ -18,7 +19,7 @@ def stop(desk: Desk, *, user: str | None, upstream: str | None, reason: str) -> 
     reach, name = _reach(desk, user, upstream)
     desk.write(stop_mail, StopMail(desk.author, reach, name, reason))
     made = next(each for each in desk.read(load_stops).all if each.reach == reach)
-    told = f'{made.sentence}. What is being sent may finish; the rest waits for "relay queue start".'
+    told = f'{made.sentence}. What is being sent may finish; the rest waits for "{_ended_by(made)}".'
     return Shown(document(made), (told,))
 
 
@@ -37,7 +38,15 @@ def start(desk: Desk, *, user: str | None, upstream: str | None) -> Shown:
 
 def line(stop: Stop) -> Cell:
     """A stop as a line that nobody overlooks."""
-    return Cell(f"{stop.sentence} ({moment(stop.at)})", Tone.BAD)
+    return Cell(f'{stop.sentence} ({moment(stop.at)}); end that with "{_ended_by(stop)}"', Tone.BAD)
+
+
+def _ended_by(stop: Stop) -> str:
+    """The very command that ends this stop, and no other."""
+    if stop.reach == EVERYTHING:
+        return "relay queue start"
+    whose = "--upstream" if stop.reach.upstream_id else "--user"
+    return shlex.join(["relay", "queue", "start", whose, stop.name])
 
 
 def document(stop: Stop) -> dict[str, Any]:

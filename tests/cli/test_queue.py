@@ -198,6 +198,18 @@ def test_the_queue_is_stopped_and_started_and_says_so(run: Run, engine: Engine, 
     assert run("queue", "stop", "--user", "nobody").code == 1
 
 
+@pytest.mark.parametrize("reach", [(), ("--user", "ann"), ("--upstream", "sandbox")])
+def test_a_stop_names_the_command_that_ends_it(run: Run, take: Take, reach: tuple[str, ...]) -> None:
+    take()
+    run("user", "add", "ann")
+    told = run("queue", "stop", *reach).out
+    command = " ".join(("relay queue start", *reach))
+    assert told.endswith(f'the rest waits for "{command}".\n')
+    assert f'end that with "{command}"\n' in run("queue", "list").out
+    assert f'end that with "{command}"\n' in run("queue", "show").out
+    assert run(*command.split()[1:]).out == "It moves again.\n"
+
+
 def test_why_mail_waits_is_told_for_each_delivery(run: Run, take: Take) -> None:
     take(priority=Priority.HIGH)
     second, later = take(), take(due_at=LATER)
