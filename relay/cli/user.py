@@ -234,12 +234,15 @@ def password(desk: Desk, name: Name, password_stdin: PasswordStdin = False) -> S
 def delete(desk: Desk, name: Name, yes: Yes = False) -> Shown:
     """Delete a user; what it sent already stays, and is still delivered."""
     from relay.accounts.users import Deletion, find
-    from relay.cli import people
+    from relay.cli import leaving, people
 
     account = desk.read(find, name)
-    confirm(f'The user "{account.name}" will be deleted, with its password and grants.', is_sure=yes)
+    left = leaving.left_by(desk, account)
+    told = f'The user "{account.name}" will be deleted, with its password and grants.'
+    confirm(" ".join((told, *left.sentences)), is_sure=yes)
     desk.write(people.remove, Deletion(desk.author, account.name))
-    return Shown({"deleted": account.name}, (f'User "{account.name}" was deleted.',))
+    document = {"deleted": account.name, "deliveries": left.deliveries, "routes": left.routes}
+    return Shown(document, (f'User "{account.name}" was deleted.',), tuple(left.sentences) if yes else ())
 
 
 def _switch(desk: Desk, name: str, change: Callable[[Profile], Profile], what: str) -> Shown:

@@ -39,10 +39,11 @@ class Counts:
         return self.queued + self.waiting + self.leased + self.held
 
 
-def counts(tx: Connection) -> Counts:
-    """Return how many deliveries are queued, waiting, leased and held."""
-    resting = select(deliveries.c.state, func.count()).where(IS_RESTING).group_by(deliveries.c.state)
-    leased = select(func.count()).select_from(deliveries).where(IS_LEASED)
+def counts(tx: Connection, selection: Selection | None = None) -> Counts:
+    """Return how many deliveries (of *selection*) are queued, waiting, leased and held."""
+    wanted = () if selection is None else selection.conditions()
+    resting = select(deliveries.c.state, func.count()).where(IS_RESTING, *wanted).group_by(deliveries.c.state)
+    leased = select(func.count()).select_from(deliveries).where(IS_LEASED, *wanted)
     standing = {state.value: number for state, number in tx.execute(resting)}
     return Counts(**standing, leased=tx.execute(leased).scalar_one())
 

@@ -12,8 +12,9 @@ from relay.cli import user
 from relay.db import tables
 from relay.db.engine import open_engine, read_with
 from relay.policy.decision import Mismatch
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, Take
 from tests.kit.clock import NOON
+from tests.kit.makers import make_session
 
 
 def opens(data_dir: Path, name: str, password: str) -> bool:
@@ -135,8 +136,30 @@ def test_a_user_is_deleted_only_by_who_is_sure(run: Run) -> None:
     answer = run("user", "delete", "ann")
     assert answer.code == 2
     assert "--yes" in answer.err
-    assert run("user", "delete", "ann", "--yes", "--json").document == {"deleted": "ann"}
+    assert run("user", "delete", "ann", "--yes", "--json").document == {
+        "deleted": "ann",
+        "deliveries": 0,
+        "routes": [],
+    }
     assert run("user", "show", "ann").code == 1
+
+
+def test_what_a_deleted_user_leaves_behind_is_said_before_and_after(run: Run, take: Take) -> None:
+    session = make_session(user_id=run("user", "add", "ann", "--json").document["id"], user="ann")
+    take(session=session)
+    take(session=session, hold_reason="look at it")
+    take()
+    run("user", "add", "bob", "--upstream", "sandbox")
+    run("route", "add", "news", "--to", "sandbox", "--user", "ann", "--user", "bob")
+    run("queue", "stop", "--user", "ann")
+    said = ("2 deliveries of its mail", "Its mail is stopped", "news", "names it")
+    asked = run("user", "delete", "ann")
+    assert (asked.code, [words in asked.err for words in said]) == (2, [True] * 4)
+    answer = run("user", "delete", "ann", "--yes", "--json")
+    assert answer.document == {"deleted": "ann", "deliveries": 2, "routes": ["news"]}
+    assert [words in answer.err for words in said] == [True] * 4
+    gone = run("user", "delete", "bob", "--yes", "--json")
+    assert gone.document == {"deleted": "bob", "deliveries": 0, "routes": ["news"]}
 
 
 @pytest.mark.parametrize(
