@@ -27,8 +27,8 @@ class Selection:
     """Deliveries that fit all that is named; nothing named means all of them.
 
     `sender` and `recipient` are an address or a whole domain, in either case; `recipient` finds deliveries
-    that are still to go there, whoever else they are for.  `accepted_before` is for what lies here for
-    long already.
+    that are still to go there, whoever else they are for.  A `tag` is found in either case, too (SQLite
+    knows the cases of ASCII alone).  `accepted_before` is for what lies here for long already.
     """
 
     message_ids: tuple[str, ...] | None = None
@@ -75,7 +75,7 @@ class Selection:
         if self.sender is not None:
             named.append(_is_of(messages.c.sender, self.sender))
         if self.tag is not None:
-            named.append(messages.c.tag == self.tag)
+            named.append(func.lower(messages.c.tag) == func.lower(self.tag))  # as routes compare them
         if self.accepted_before is not None:
             named.append(messages.c.accepted_at < self.accepted_before)
         return named
