@@ -29,15 +29,20 @@ def list_queue(
     from relay.cli import mail, selecting, stopping
     from relay.queue.stops import load_stops
 
-    stops = map(stopping.line, desk.read(load_stops).all)
+    stops = desk.read(load_stops).all
+    told = tuple(map(stopping.line, stops))
     lines, is_cut = mail.lines(desk, selecting.selections(desk, chosen), limit)
     whys = mail.whys(desk, lines)
     rows = [mail.row(line, whys.get(line.key), desk.now) for line in lines]
     table = Table(mail.HEADINGS, rows, numbers=frozenset({"to", "tries"}))
     more = (f"Only the first {limit} are shown; more with --limit.",) if is_cut else ()
     nothing = "Nothing in the queue fits." if chosen.named else "Nothing is in the queue."
-    documents = [mail.document(line, whys.get(line.key)) for line in lines]
-    return Shown(documents, (*stops, table, *more) if lines else (*stops, nothing))
+    document = {
+        "stops": [stopping.document(each) for each in stops],
+        "deliveries": [mail.document(line, whys.get(line.key)) for line in lines],
+        "has_more": is_cut,
+    }
+    return Shown(document, (*told, table, *more) if lines else (*told, nothing))
 
 
 @app.command("show")

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -20,13 +21,19 @@ from tests.kit.makers import make_envelope, make_session
 LATER = datetime.now(UTC) + timedelta(hours=1)
 
 
+def listed(run: Run, *narrowed: str) -> list[Any]:
+    """The deliveries that are listed."""
+    deliveries: list[Any] = run("queue", "list", *narrowed, "--json").document["deliveries"]
+    return deliveries
+
+
 def states(run: Run) -> dict[str, str]:
-    return {line["id"]: line["state"] for line in run("queue", "list", "--json").document}
+    return {line["id"]: line["state"] for line in listed(run)}
 
 
 def test_an_empty_queue_says_so(run: Run, engine: Engine) -> None:
     assert run("queue", "list").out == "Nothing is in the queue.\n"
-    assert run("queue", "list", "--json").document == []
+    assert run("queue", "list", "--json").document == {"stops": [], "deliveries": [], "has_more": False}
     assert run("queue", "list", "--state", "held").out == "Nothing in the queue fits.\n"
 
 
@@ -47,15 +54,16 @@ def test_the_list_is_narrowed_down_and_cut(run: Run, engine: Engine, take: Take)
         user_id = tx.execute(select(tables.users.c.id)).scalar_one()
     mine = take(session=make_session(user="ann", user_id=user_id), due_at=LATER)
     other = take(priority=Priority.VERY_HIGH)
-    listed = [
-        [line["message_id"] for line in run("queue", "list", *narrowed, "--json").document]
+    found = [
+        [line["message_id"] for line in listed(run, *narrowed)]
         for narrowed in (
             ("--user", "ann"), ("--state", "queued"), ("--priority", "1"), ("--state", "leased"),
             ("--upstream", "sandbox"), ("--limit", "1"),
         )
     ]  # fmt: skip
-    assert listed == [[mine], [other], [other], [], [mine, other], [mine]]
+    assert found == [[mine], [other], [other], [], [mine, other], [mine]]
     assert "Only the first 1 are shown" in run("queue", "list", "--limit", "1").out
+    assert run("queue", "list", "--limit", "1", "--json").document["has_more"] is True
 
 
 def test_figures_are_shown(run: Run, take: Take) -> None:
@@ -158,7 +166,7 @@ def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:
     old = take(at=yesterday, envelope=make_envelope("Zoe@Example.ORG", ["bob@xn--bcher-kva.example"]))
 
     def named(*narrowed: str) -> list[str]:
-        return [line["message_id"] for line in run("queue", "list", *narrowed, "--json").document]
+        return [line["message_id"] for line in listed(run, *narrowed)]
 
     assert named("--older-than", "2h") == [old]
     assert named("--sender", "example.org") == named("--sender", "zoe@example.org") == [old]
@@ -185,6 +193,11 @@ def test_the_queue_is_stopped_and_started_and_says_so(run: Run, engine: Engine, 
     assert "Mail of the user ann was stopped" in shown
     assert "Mail to the upstream sandbox was stopped" in run("queue", "show").out
     stops = run("queue", "show", "--json").document["stops"]
+    assert run("queue", "list", "--state", "held", "--json").document == {
+        "stops": stops,
+        "deliveries": [],
+        "has_more": False,
+    }
     assert [(stop["user"], stop["upstream"]) for stop in stops] == [
         (None, None),
         (None, "sandbox"),
@@ -213,7 +226,7 @@ def test_a_stop_names_the_command_that_ends_it(run: Run, take: Take, reach: tupl
 def test_why_mail_waits_is_told_for_each_delivery(run: Run, take: Take) -> None:
     take(priority=Priority.HIGH)
     second, later = take(), take(due_at=LATER)
-    told = {line["message_id"]: line["waiting"] for line in run("queue", "list", "--json").document}
+    told = {line["message_id"]: line["waiting"] for line in listed(run)}
     assert (told[second]["why"], told[second]["ahead"]) == ("behind", 1)
     assert (told[later]["why"], told[later]["estimated_at"]) == ("scheduled", LATER.isoformat())
     assert "1 delivery goes before it" in run("queue", "show", second).out
@@ -229,7 +242,7 @@ def test_mail_gets_another_priority_and_the_place_that_goes_with_it(run: Run, ta
     first, second = take(), take()
     assert run("queue", "prioritise", second, "--to", "1").out == "1 delivery now of priority 1.\n"
     assert run("queue", "prioritise", second, "--to", "1").code == 1
-    assert {line["message_id"]: line["priority"] for line in run("queue", "list", "--json").document} == {
+    assert {line["message_id"]: line["priority"] for line in listed(run)} == {
         first: 3,
         second: 1,
     }
@@ -242,7 +255,7 @@ def test_mail_takes_another_way(run: Run, engine: Engine, take: Take) -> None:
     run("user", "add", "ann", "--upstream", "other")
     answer = run("queue", "reroute", message, "--to-upstream", "other")
     assert answer.out == '1 delivery will take the route "user:ann".\n'
-    assert run("queue", "list", "--upstream", "other", "--json").document[0]["message_id"] == message
+    assert listed(run, "--upstream", "other")[0]["message_id"] == message
     assert run("queue", "reroute", message, "--to-route", "default").code == 0
     assert run("queue", "reroute", message, "--to-route", "default").code == 1
     assert run("queue", "reroute", message).code == 2
@@ -256,7 +269,7 @@ def test_mail_is_given_up_and_its_senders_hear_why(run: Run, engine: Engine, tak
     document = run("message", "show", message, "--json").document
     assert [one["state"] for one in document["recipients"]] == ["failed", "failed"]
     assert document["recipients"][0]["reply"] == "554 5.0.0 The campaign was called off"
-    (report,) = run("queue", "list", "--json").document
+    (report,) = listed(run)
     assert (report["sender"], report["first_recipient"]) == ("", "ann@example.com")
     told = run("message", "show", report["message_id"], "--raw").out
     assert "The campaign was called off" in told
