@@ -27,7 +27,7 @@ class Left:
         """What becomes of each, for whoever still can change it."""
         if self.deliveries:
             what = f"{deliveries(self.deliveries)} of its mail"
-            yield f"In the queue, and still to be sent: {what}, which --user cannot find once it is deleted."
+            yield f"The queue still has {what}, which --user cannot find once the user is gone."
         if self.is_stopped:
             yield "Its mail is stopped: that ends with the user, and the mail moves."
         if self.routes:

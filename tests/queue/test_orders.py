@@ -9,21 +9,8 @@ from sqlalchemy import Engine, select
 
 from relay.db.tables import contents, deliveries, recipients
 from relay.mail.priority import Priority
+from relay.queue import control
 from relay.queue.browse import queue_page
-from relay.queue.control import (
-    Cancel,
-    Hold,
-    Prioritise,
-    ReleaseHeld,
-    Reroute,
-    RetryNow,
-    cancel,
-    hold,
-    prioritise,
-    release_held,
-    reroute,
-    retry_now,
-)
 from relay.queue.items import DeliveryKey
 from relay.queue.orders import Affected, Order, affected
 from relay.queue.selection import Selection
@@ -41,7 +28,7 @@ QUEUED, WAITING, HELD, DONE = (
     DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DONE,
 )  # fmt: skip
 OPEN, CANCELLED = RecipientState.OPEN, RecipientState.CANCELLED
-CANCEL = Cancel(BAD, NOON, "cancelled by an operator")
+CANCEL = control.Cancel(BAD, NOON, "cancelled by an operator")
 
 
 def crowd(engine: Engine, **facts: object) -> str:
@@ -65,11 +52,11 @@ def counted(engine: Engine, order: Order) -> Affected:
 def test_only_those_that_are_meant_are_cancelled(engine: Engine) -> None:
     message = crowd(engine)
     assert counted(engine, CANCEL) == Affected({QUEUED: 1}, recipients=2, others=2)
-    assert run(engine, cancel, CANCEL) == [1]
+    assert run(engine, control.cancel, CANCEL) == [1]
     assert recipient_states(engine, message) == [OPEN, CANCELLED, CANCELLED, OPEN]
     assert states(engine) == {(message, 1): QUEUED, (message, 2): DONE}
     assert counted(engine, CANCEL) == Affected({}, recipients=0, others=0)
-    assert run(engine, cancel, CANCEL) == [0]
+    assert run(engine, control.cancel, CANCEL) == [0]
     rest = claim_one(engine)
     assert [r.number for r in rest.envelope.recipients] == [1, 4]
     run(engine, settle, make_settlement(rest))
@@ -79,13 +66,17 @@ def test_only_those_that_are_meant_are_cancelled(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("stands", "order", "then"),
     [
-        (QUEUED, lambda e: run(e, hold, Hold(BAD, "look at it")), HELD),
-        (WAITING, lambda e: run(e, hold, Hold(BAD, "look at it")), HELD),
-        (WAITING, lambda e: run(e, retry_now, RetryNow(BAD, NOON, Settings())), QUEUED),
-        (HELD, lambda e: run(e, release_held, ReleaseHeld(BAD, NOON)), QUEUED),
-        (HELD, lambda e: run(e, cancel, CANCEL), DONE),
-        (WAITING, lambda e: run(e, reroute, Reroute(BAD, "elsewhere")), WAITING),
-        (HELD, lambda e: run(e, prioritise, Prioritise(BAD, Priority.HIGH, Settings())), HELD),
+        (QUEUED, lambda e: run(e, control.hold, control.Hold(BAD, "look at it")), HELD),
+        (WAITING, lambda e: run(e, control.hold, control.Hold(BAD, "look at it")), HELD),
+        (WAITING, lambda e: run(e, control.retry_now, control.RetryNow(BAD, NOON, Settings())), QUEUED),
+        (HELD, lambda e: run(e, control.release_held, control.ReleaseHeld(BAD, NOON)), QUEUED),
+        (HELD, lambda e: run(e, control.cancel, CANCEL), DONE),
+        (WAITING, lambda e: run(e, control.reroute, control.Reroute(BAD, "elsewhere")), WAITING),
+        (
+            HELD,
+            lambda e: run(e, control.prioritise, control.Prioritise(BAD, Priority.HIGH, Settings())),
+            HELD,
+        ),
     ],
 )
 def test_whatever_is_ordered_the_others_stay_as_they_are(
@@ -107,7 +98,7 @@ def test_whatever_is_ordered_the_others_stay_as_they_are(
 def test_who_is_split_off_keeps_what_is_known_of_the_old_delivery(engine: Engine) -> None:
     crowd(engine)
     finish(engine, make_settlement(claim_one(engine), DEFERRED, retry_at=LATER))
-    run(engine, reroute, Reroute(BAD, "elsewhere"))
+    run(engine, control.reroute, control.Reroute(BAD, "elsewhere"))
     first, second = row(engine, deliveries, part=1), row(engine, deliveries, part=2)
     assert (second.route_id, second.attempts, second.reason) == ("elsewhere", 1, "451 4.3.0 Not now")
     for name in ("state", "due_at", "rank_at", "priority", "expires_at", "attempts", "reason"):
@@ -118,26 +109,28 @@ def test_where_all_are_meant_nobody_is_split_off(engine: Engine) -> None:
     both = make_acceptance(envelope=make_envelope(recipients=["a@bad.example", "b@bad.example"]))
     keep(engine, both)
     assert counted(engine, CANCEL) == Affected({QUEUED: 1}, recipients=2, others=0)
-    assert run(engine, cancel, CANCEL) == [1]
+    assert run(engine, control.cancel, CANCEL) == [1]
     assert parts(engine) == [1, 1]
 
 
 def test_a_part_is_named_together_with_a_recipient(engine: Engine) -> None:
     message = crowd(engine, per_part=2)
-    assert run(engine, hold, Hold(Selection(part=2, recipient="bad.example"), "look at it")) == [1]
+    assert run(
+        engine, control.hold, control.Hold(Selection(part=2, recipient="bad.example"), "look at it")
+    ) == [1]
     assert states(engine) == {(message, 1): QUEUED, (message, 2): QUEUED, (message, 3): HELD}
     assert parts(engine) == [1, 1, 3, 2]
 
 
 def test_who_has_an_end_already_is_not_meant(engine: Engine) -> None:
     message = crowd(engine)
-    run(engine, reroute, Reroute(Selection(recipient="good.example"), "elsewhere"))
+    run(engine, control.reroute, control.Reroute(Selection(recipient="good.example"), "elsewhere"))
     claimed = claim_one(engine)
     assert [r.number for r in claimed.envelope.recipients] == [2, 3]
     finish(engine, make_settlement(claimed, DELIVERED, DEFERRED, retry_at=LATER))
     assert counted(engine, CANCEL) == Affected({WAITING: 1}, recipients=1, others=0)
     gone = Selection(recipient="drop@bad.example")
-    assert run(engine, cancel, Cancel(gone, NOON, "cancelled by an operator")) == [0]
+    assert run(engine, control.cancel, control.Cancel(gone, NOON, "cancelled by an operator")) == [0]
     with engine.connect() as tx:
         assert queue_page(tx, selection=gone).lines == ()
     assert recipient_states(engine, message) == [OPEN, RecipientState.DELIVERED, OPEN, OPEN]
@@ -145,27 +138,27 @@ def test_who_has_an_end_already_is_not_meant(engine: Engine) -> None:
 
 def test_what_a_process_has_in_hand_stays_whole(engine: Engine) -> None:
     crowd(engine, lease=lease())
-    assert run(engine, cancel, CANCEL) == [0]
+    assert run(engine, control.cancel, CANCEL) == [0]
     assert parts(engine) == [1, 1, 1, 1]
 
 
 def test_many_messages_are_counted_and_parted_each_for_itself(engine: Engine) -> None:
     first, second, other = crowd(engine), crowd(engine, due_at=LATER), make_acceptance()
     keep(engine, other)
-    order = Hold(BAD, "look at it")
+    order = control.Hold(BAD, "look at it")
     assert counted(engine, order) == Affected({QUEUED: 1, WAITING: 1}, recipients=4, others=4)
-    assert counted(engine, Hold(Selection(), "look at it")).recipients == 9
-    assert run(engine, hold, order) == [2]
+    assert counted(engine, control.Hold(Selection(), "look at it")).recipients == 9
+    assert run(engine, control.hold, order) == [2]
     held = {key for key, state in states(engine).items() if state is HELD}
     assert held == {(first, 2), (second, 2)}
 
 
 def test_two_operators_may_part_one_message_at_once(engine: Engine) -> None:
     message = crowd(engine)
-    also = Cancel(Selection(recipient="keep@good.example"), NOON, "cancelled by another")
-    meanwhile = Thread(target=run, args=(engine, cancel, also))
+    also = control.Cancel(Selection(recipient="keep@good.example"), NOON, "cancelled by another")
+    meanwhile = Thread(target=run, args=(engine, control.cancel, also))
     with engine.begin() as tx:
-        cancel(tx, [CANCEL])
+        control.cancel(tx, [CANCEL])
         meanwhile.start()  # it waits for the lock, and counts the parts only then
         meanwhile.join(0.2)
     meanwhile.join()

@@ -15,6 +15,7 @@ from relay.queue.claim import ClaimOrder, TakeBack, claim_due, due_but_of, take_
 from relay.queue.demand import routes_in_demand
 from relay.queue.janitor import ExpiryOrder, claim_expired, has_due, promote
 from relay.queue.late import find_late
+from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.queue.waiting import IN_HAND_AHEAD, QUEUED_AHEAD
 from tests.kit.clock import NOON
@@ -152,8 +153,11 @@ def test_counting_what_was_accepted_today_reads_today(plans: Plans) -> None:
 
 
 @pytest.mark.parametrize("state", [None, DeliveryState.WAITING, DeliveryState.HELD])
-def test_a_page_reads_nothing_that_is_done(plans: Plans, state: DeliveryState | None) -> None:
-    queue_page(plans.tx, state=state)
+@pytest.mark.parametrize("selection", [None, Selection(tag="News")])
+def test_a_page_reads_nothing_that_is_done(
+    plans: Plans, selection: Selection | None, state: DeliveryState | None
+) -> None:
+    queue_page(plans.tx, state=state, selection=selection)
     for plan in plans.seen:
         assert "ix_deliveries_" in plan  # whichever: each of them holds only what is not done
         assert "Seq Scan on deliveries" not in plan
