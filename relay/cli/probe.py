@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any
 
 from relay.cli.desk import Desk
+from relay.cli.faults import UNAVAILABLE
 from relay.cli.printing import duration
-from relay.cli.shown import Cell, Table, Tone
+from relay.cli.services import needs_consent
+from relay.cli.shown import Cell, Shown, Table, Tone
 from relay.clock import SystemClock
 from relay.db.database import Database
 from relay.db.engine import open_engine
@@ -24,7 +26,32 @@ from relay.delivery.oauth.tokens import Tokens
 from relay.ids import id_source
 from relay.mail.address import Address
 from relay.routing.health import Check, CheckResult, Sign, record_check, record_connected, record_success
+from relay.routing.soundness import warnings
+from relay.routing.tokens import find_token
 from relay.routing.upstreams import Upstream
+
+
+def before_saving(desk: Desk, fresh: Upstream, *, instead_of: Upstream | None = None) -> Report | None:
+    """Test *fresh*, if it is new, or reached otherwise than what it stands *instead_of*.
+
+    None: there is nothing to test, or nobody has given the consent that it takes.
+    """
+    before = instead_of
+    if not fresh.can_be_tested or (before is not None and fresh.is_reached_like(before)):
+        return None
+    if not needs_consent(fresh):
+        return walk(desk, fresh)
+    # The right to the next token may be good only once: it is used as the relay itself would, or not.
+    if before is None or (before.options.oauth, before.password) != (fresh.options.oauth, fresh.password):
+        return None
+    has_consent = desk.read(find_token, before.id, desk.sealer).refresh is not None
+    return walk(desk, fresh, is_stored=True) if has_consent else None
+
+
+def refusal(report: Report, upstream: Upstream, what: str) -> Shown:
+    """What is said of an upstream that did not pass, and so was not *what*: "added", "changed"."""
+    told = f'"{upstream.name}" was not {what}: {report.verdict} Mend it, or save it as it is with --no-test.'
+    return Shown(document(report), (steps(report), told), warnings(upstream), exit_code=UNAVAILABLE)
 
 
 def walk(

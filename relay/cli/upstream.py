@@ -34,13 +34,13 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The upstream's name, 
 Host = Annotated[str | None, typer.Option(metavar="HOST", help="Its host name or IP address.")]
 Port = Annotated[
     int | None,
-    typer.Option(min=1, max=65535, help="Its port; 587 if not given, with --tls implicit 465, for mx 25."),
+    typer.Option(min=1, max=65535, help="Its port; of a new one 587, with --tls implicit 465, for mx 25."),
 ]
 Tls = Annotated[
     Literal["none", "opportunistic", "starttls", "implicit"] | None,
     typer.Option(
-        help="How it is secured; by its port if not given, for mx opportunistic. With starttls no mail is "
-        "sent where that is not offered."
+        help="How it is secured; of a new one starttls, at port 465 implicit, for mx opportunistic. With "
+        "starttls no mail is sent where that is not offered."
     ),
 ]
 Username = Annotated[str | None, typer.Option(metavar="TEXT", help='To log in there; "none": without login.')]
@@ -67,7 +67,7 @@ Concurrency = Annotated[int | None, typer.Option(metavar="NUMBER", help="The mos
 Default = Annotated[
     bool, typer.Option("--default", help="All mail goes there, but that of users with their own.")
 ]
-NoTest = Annotated[bool, typer.Option("--no-test", help="Save without testing it first.")]
+NoTest = Annotated[bool, typer.Option("--no-test", help="Save it without testing it first.")]
 
 
 @app.command("add")
@@ -145,11 +145,9 @@ def add(
     )  # fmt: skip
     desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
-    is_untestable = not fresh.can_be_tested or needs_consent(fresh)
-    report = None if no_test or is_untestable else probe.walk(desk, fresh)
+    report = None if no_test else probe.before_saving(desk, fresh)
     if report is not None and not report.is_good:
-        told = f'"{name}" was not added: {report.verdict} Mend it, or save it as it is with --no-test.'
-        return Shown(probe.document(report), (probe.steps(report), told), exit_code=UNAVAILABLE)
+        return probe.refusal(report, fresh, "added")
     made = desk.write(add_upstream, NewUpstream(desk.author, fresh, default))
     if report is not None:
         probe.remember(desk, made, report)
@@ -223,12 +221,18 @@ def edit(
     subject: Subject = None,
     key: Key = None,
     default: Default = False,
+    no_test: NoTest = False,
 ) -> Shown:
-    """Change an upstream; connections that are open are finished and made anew."""
-    from relay.cli import upstreams
+    """Change an upstream; what is not given stays as it is.
+
+    If it is reached otherwise then, it is tested before it is saved. Connections that are open are
+    finished and made anew.
+    """
+    from relay.cli import probe, upstreams
     from relay.cli.services import ServiceWanted
     from relay.routing.changes import EditUpstream, edit_upstream
-    from relay.routing.soundness import warnings
+    from relay.routing.soundness import checked, warnings
+    from relay.routing.upstreams import find_upstream
 
     service = ServiceWanted(
         url=url, domain=domain, region=region, resolver=resolver, oauth=oauth, client_id=client_id,
@@ -243,14 +247,25 @@ def edit(
     if wanted == upstreams.Wanted() and not default:
         raise Failed("Say what to change; see --help.", USAGE)
     sealer = desk.sealer
+    before = desk.read(find_upstream, name, sealer)
+    fresh = checked(wanted.applied_to(before, sealer))
+    report = None if no_test else probe.before_saving(desk, fresh, instead_of=before)
+    if report is not None and not report.is_good:
+        return probe.refusal(report, fresh, "changed")
     order = EditUpstream(
         desk.author, name, sealer, lambda u: wanted.applied_to(u, sealer), is_default=default
     )
     changed = desk.write(edit_upstream, order)
+    if report is not None:
+        probe.remember(desk, changed, report)
     one = upstreams.one(desk, changed.name)
     return Shown(
         upstreams.document(one),
-        (f'Upstream "{changed.name}" was changed.', upstreams.card(one)),
+        (
+            *([probe.steps(report)] if report else []),
+            f'Upstream "{changed.name}" was changed.',
+            upstreams.card(one),
+        ),
         warnings(changed),
     )
 

@@ -85,11 +85,14 @@ class Wanted:
         return self.service.applied_to(replace(upstream, **changes), sealer)
 
     def _port_and_tls(self, upstream: Upstream) -> dict[str, Any]:
-        """Port and TLS mode go together: where only one is given, the other follows."""
+        """Port and TLS mode of a new one go together: where only one is given, the other follows.
+
+        One that has both keeps what is not given.
+        """
         port = self.port or upstream.port
         if self.tls is not None:
             tls = Tls(self.tls)
-        elif self.port is not None:
+        elif self.port is not None and not upstream.port:
             tls = Tls.IMPLICIT if self.port == _IMPLICIT_PORT else Tls.STARTTLS
         else:
             tls = upstream.tls

@@ -31,6 +31,9 @@ _ORPHANS = tuple(
 )
 
 
+_NOT_CHECKED = {"last_check": None, "last_check_at": None, "last_check_detail": None}
+
+
 class UpstreamTaken(ValueError):
     """There is an upstream of that name already."""
 
@@ -50,7 +53,10 @@ class NewUpstream:
 
 @dataclass(frozen=True, slots=True)
 class EditUpstream:
-    """A change of one upstream; `change` is pure, is given the upstream as it stands, and keeps its name."""
+    """A change of one upstream; `change` is pure, is given the upstream as it stands, and keeps its name.
+
+    If it is reached otherwise afterwards, what its last check found is forgotten.
+    """
 
     by: Author
     name: str
@@ -141,7 +147,8 @@ def _add(tx: Connection, item: NewUpstream) -> Upstream:
 def _edit(tx: Connection, item: EditUpstream) -> Upstream:
     before = find_upstream(tx, item.name, item.sealer)
     after = checked(replace(item.change(before), id=before.id, name=before.name))
-    tx.execute(update(upstreams).where(upstreams.c.id == before.id).values(**_columns(after)))
+    checks = {} if after.is_reached_like(before) else _NOT_CHECKED
+    tx.execute(update(upstreams).where(upstreams.c.id == before.id).values(**_columns(after), **checks))
     if before.options.oauth != after.options.oauth or before.password != after.password:
         forget_token(tx, before.id)
     if item.is_default:

@@ -116,6 +116,10 @@ class Upstream:
         """Whether there is one place to go to: there is none in a sandbox, nor to all domains at once."""
         return self.kind is not Kind.SANDBOX and (self.kind is not Kind.MX or self.own_address is not None)
 
+    def is_reached_like(self, other: Upstream) -> bool:
+        """Whether a test of one tells of the other: the same place, secured and logged in to alike."""
+        return all(getattr(self, name) == getattr(other, name) for name in _REACH)
+
     @property
     def own_address(self) -> Address | None:
         """The account's own address: the one that was given, or its user name if that is one."""
@@ -125,6 +129,11 @@ class Upstream:
             return Address.parse(self.username)
         except BadAddress:
             return None
+
+
+_REACH = (
+    "kind", "host", "port", "tls", "verify_tls", "pinned_ca", "username", "password", "options",
+)  # fmt: skip
 
 
 def has_none(tx: Connection) -> bool:

@@ -80,6 +80,24 @@ def test_port_and_tls_follow_each_other(run: Run, options: tuple[str, ...], port
     assert (made["port"], made["tls"]) == (port, tls)
 
 
+@pytest.mark.parametrize(
+    ("added", "edited", "port", "tls", "warned"),
+    [
+        (("--tls", "none"), ("--port", "41912"), 41912, "none", "Without TLS"),
+        (("--port", "1465", "--tls", "implicit"), ("--port", "25"), 25, "implicit", "Port 25"),
+        (("--port", "587"), ("--port", "465"), 465, "starttls", "Port 465 usually wants --tls implicit."),
+        (("--port", "2525"), ("--tls", "implicit"), 2525, "implicit", ""),
+    ],
+)
+def test_an_edit_changes_nothing_else(
+    run: Run, added: tuple[str, ...], edited: tuple[str, ...], port: int, tls: str, warned: str
+) -> None:
+    run(*PROVIDER, *added)
+    answer = run("upstream", "edit", "provider", *edited, "--no-test", "--json")
+    assert (answer.document["port"], answer.document["tls"]) == (port, tls)
+    assert warned in answer.err
+
+
 def test_direct_delivery_needs_a_name_and_nothing_else(run: Run) -> None:
     made = run("upstream", "add", "direct", "--kind", "mx", "--default")
     assert made.code == 0
@@ -103,15 +121,15 @@ def test_what_is_not_mentioned_is_left_as_it_is_and_none_takes_away(run: Run) ->
     run(*PROVIDER, "--username", "relay", "--password-stdin", "--archive", "a@example.com", typed="secret\n")
     changed = run("upstream", "edit", "provider", "--archive", "none", "--json").document
     assert (changed["archive_address"], changed["username"], changed["has_password"]) == (None, "relay", True)
-    changed = run("upstream", "edit", "provider", "--username", "none", "--json").document
+    changed = run("upstream", "edit", "provider", "--username", "none", "--no-test", "--json").document
     assert (changed["username"], changed["has_password"]) == (None, False)
 
 
 def test_what_is_doubtful_is_said(run: Run) -> None:
     assert "Port 25 is often blocked" in run(*PROVIDER, "--port", "25").err
-    assert "is not verified" in run("upstream", "edit", "provider", "--no-verify").err
+    assert "is not verified" in run("upstream", "edit", "provider", "--no-verify", "--no-test").err
     assert "not verified" in run("upstream", "show", "provider").out
-    assert run("upstream", "edit", "provider", "--verify", "--port", "587").err == ""
+    assert run("upstream", "edit", "provider", "--verify", "--port", "587", "--no-test").err == ""
 
 
 def test_an_upstream_is_switched_off_and_on(run: Run) -> None:

@@ -79,6 +79,35 @@ async def test_a_test_is_remembered_whatever_its_end(
     assert (await relay("doctor", "--json")).code in {0, 1}
 
 
+async def test_an_upstream_is_tested_again_before_it_is_reached_otherwise(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    await add()
+    answer = await relay("upstream", "edit", "provider", "--port", "1")
+    assert (answer.code, '"provider" was not changed: It failed at connect' in answer.out) == (69, True)
+    shown = (await relay("upstream", "show", "provider", "--json")).document
+    assert (shown["port"], shown["tls"], shown["last_check"]) == (server.port, "none", "success")
+    server.on("AUTH", "535 5.7.8 Wrong")
+    login = ("upstream", "edit", "provider", "--username", "relay", "--password-stdin")
+    assert "535 5.7.8 Wrong" in (await relay(*login, typed="wrong\n")).out
+    server.on("AUTH", "235 2.7.0 Welcome")
+    answer = await relay(*login, typed="right\n")
+    assert (answer.code, "AUTH     ok" in answer.out) == (0, True)
+    shown = (await relay("upstream", "show", "provider", "--json")).document
+    assert (shown["username"], shown["last_check"]) == ("relay", "success")
+
+
+async def test_what_was_found_before_is_forgotten_where_a_change_is_not_tested(
+    add: Command, relay: Command
+) -> None:
+    await add()
+    edit = ("upstream", "edit", "provider")
+    assert (await relay(*edit, "--timeout", "5", "--json")).document["last_check"] == "success"
+    changed = (await relay(*edit, "--port", "1", "--no-test", "--json")).document
+    assert (changed["last_check"], changed["last_check_at"], changed["port"]) == (None, None, 1)
+    assert (await relay(*edit, "--timeout", "6")).code == 0, "which needs no test"
+
+
 async def test_a_message_is_sent_only_if_asked_for(
     add: Command, relay: Command, server: FakeUpstream
 ) -> None:
