@@ -28,7 +28,10 @@ from relay.mail.address import Address
 from relay.routing.health import Check, CheckResult, Sign, record_check, record_connected, record_success
 from relay.routing.soundness import warnings
 from relay.routing.tokens import find_token
-from relay.routing.upstreams import Upstream
+from relay.routing.upstreams import Kind, Upstream
+
+_WITH_AN_ADDRESS = frozenset({Step.MAIL, Step.RCPT, Step.DATA, Step.BODY, Step.DOT})
+_ENDS = {True: Cell("ok", Tone.GOOD), False: Cell("failed", Tone.BAD), None: Cell("–", Tone.QUIET)}
 
 
 def before_saving(desk: Desk, fresh: Upstream, *, instead_of: Upstream | None = None) -> Report | None:
@@ -95,15 +98,38 @@ def letter_to(address: Address, desk: Desk) -> bytes:
     return letter.as_bytes(policy=SMTP)
 
 
-def remember(desk: Desk, upstream: Upstream, report: Report, *, was_sent: bool = False) -> None:
-    """Keep what was found, as the health of the upstream."""
-    result = CheckResult.SUCCESS if report.is_good else CheckResult.ERROR
-    desk.write(record_check, Check(upstream.id, desk.now, result, report.verdict))
+def remember(
+    desk: Desk,
+    upstream: Upstream,
+    report: Report,
+    *,
+    address: Address | None = None,
+    was_sent: bool = False,
+) -> None:
+    """Keep what was found, as the health of the upstream, as far as it says anything about that.
+
+    *address* is the one that it was tested with, if another than its own.
+    """
+    if is_about(upstream, report, address):
+        result = CheckResult.SUCCESS if report.is_good else CheckResult.ERROR
+        desk.write(record_check, Check(upstream.id, desk.now, result, report.verdict))
     sign = Sign(upstream.id, desk.now)
     if any(found.step is Step.CONNECT and found.is_good for found in report.findings):
         desk.write(record_connected, sign)
     if was_sent and report.is_good:
         desk.write(record_success, sign)
+
+
+def is_about(upstream: Upstream, report: Report, address: Address | None) -> bool:
+    """Whether *report* tells how *upstream* fares, or only what becomes of mail to *address*.
+
+    Each domain has its own servers; any other upstream may refuse one address and take the next.
+    """
+    if not report.findings:
+        return False
+    if report.failed_at is None or address in {None, upstream.own_address}:
+        return True
+    return upstream.kind is not Kind.MX and report.failed_at not in _WITH_AN_ADDRESS
 
 
 def steps(report: Report) -> Table:
@@ -120,7 +146,7 @@ def _row(found: Finding) -> tuple[str | Cell, ...]:
     hint = f"\n→ {found.hint}" if found.hint else ""
     return (
         Cell(found.step.value, Tone.STRONG),
-        Cell("ok", Tone.GOOD) if found.is_good else Cell("failed", Tone.BAD),
-        duration(timedelta(seconds=found.seconds)),
+        _ENDS[found.is_good],
+        "" if found.is_good is None else duration(timedelta(seconds=found.seconds)),
         f"{found.detail}{hint}",
     )

@@ -314,9 +314,12 @@ def try_out(
         raise Failed("The account has no address of its own: give one with --address.", USAGE)
     letter = probe.letter_to(whom, desk) if send and whom else None
     report = probe.walk(desk, upstream, address=whom, letter=letter, is_stored=True)
-    probe.remember(desk, upstream, report, was_sent=send)
+    probe.remember(desk, upstream, report, address=whom, was_sent=send)
     exit_code = OK if report.is_good else UNAVAILABLE
-    return Shown(probe.document(report), (probe.steps(report), report.verdict), exit_code=exit_code)
+    is_elsewhere = not report.is_good and not probe.is_about(upstream, report, whom)
+    more = (f"That is about mail to {whom} only: the upstream itself is shown as before.",)
+    shown = (probe.steps(report), report.verdict, *(more if is_elsewhere else ()))
+    return Shown(probe.document(report), shown, exit_code=exit_code)
 
 
 @app.command("enable")

@@ -23,8 +23,8 @@ async def check_upstream(
 ) -> Report:
     """Walk all steps to *upstream*; never raises for what is found there.
 
-    The last steps offer a message from and to *address* (the account's own, if none is given), and
-    take it back before it is sent; with a *letter* it is really sent.
+    The last steps offer a message from and to *address* (the account's own, if none is given and it has
+    one), and take it back before it is sent; with a *letter* it is really sent.
     """
     tokens, whom = tokens or OwnTokens(SystemClock()), address or upstream.own_address
     match upstream.kind:

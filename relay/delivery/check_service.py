@@ -51,7 +51,7 @@ async def _taken(steps: list[tuple[Step, Callable[[], Awaitable[str]]]], upstrea
     last = findings[-1]
     if last.step is Step.DOT:
         return Report(tuple(findings), f"The test message was taken: {last.detail}")
-    return Report(tuple(findings), f"{upstream.name} takes mail from us.")
+    return Report(tuple(findings), f"{upstream.name} can be reached and lets us in; nothing was sent.")
 
 
 def _warning(step: Step, upstream: Upstream) -> str | None:

@@ -13,10 +13,13 @@ from relay.delivery.hints import hint_for
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one step brought: `detail` is what was found or said, `hint` what to do about it."""
+    """What one step brought: `detail` is what was found or said, `hint` what to do about it.
+
+    `is_good` None: the step was not taken, so nobody knows.
+    """
 
     step: Step
-    is_good: bool
+    is_good: bool | None
     seconds: float
     detail: str
     hint: str | None = None
@@ -31,8 +34,13 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether mail can be sent there."""
-        return all(finding.is_good for finding in self.findings)
+        """Whether nothing that was asked stands in the way of mail."""
+        return all(finding.is_good is not False for finding in self.findings)
+
+    @property
+    def failed_at(self) -> Step | None:
+        """The step at which it ended; None: at none."""
+        return None if self.is_good else self.findings[-1].step
 
 
 def failure(trouble: Trouble, seconds: float, port: int) -> Finding:

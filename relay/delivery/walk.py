@@ -17,12 +17,21 @@ from relay.mail.lines import dot_stuffed
 from relay.mail.priority import Priority
 from relay.routing.upstreams import Tls, Upstream
 
+_NOT_OFFERED = Finding(
+    Step.MAIL,
+    None,
+    0.0,
+    "not asked: the account has no address of its own",
+    "Give one for this test with --address, or for all with --sender.",
+)
+
 
 class Walk:
     """One way to one upstream, and what was found on it.
 
     The last steps offer a message to *whom*, from there too if no *sender* is given, and take it back
-    before it is sent; with a *letter* it is really sent.
+    before it is sent; with a *letter* it is really sent.  Without *whom* nothing is offered: what might
+    be refused to an address that we made up says nothing of the mail that is to go there.
     """
 
     def __init__(
@@ -51,6 +60,8 @@ class Walk:
             pipeline = self._opening.into_pipeline()
             if self._whom is not None:
                 await self._offer(pipeline, self._whom)
+            else:
+                self._findings.append(_NOT_OFFERED)
         except Trouble as trouble:
             self._findings.append(failure(trouble, self._seconds, self._upstream.port))
         finally:
@@ -81,6 +92,8 @@ class Walk:
 
     def _verdict(self) -> str:
         last = self._findings[-1]
+        if last is _NOT_OFFERED:
+            return f"{self._upstream.name} can be reached; whether it takes mail from us was not asked."
         if not last.is_good:
             return f"It failed at {last.step.value}: {last.detail}"
         if self._letter is not None and last.step is Step.DOT:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import pytest
 
 from tests.cli.conftest import Answer, Run
+from tests.kit.dns import fake_dns
 from tests.kit.upstream import FakeUpstream
 
 Command = Callable[..., Coroutine[None, None, Answer]]
@@ -119,6 +120,44 @@ async def test_a_message_is_sent_only_if_asked_for(
     assert "The test message to relay@example.com was taken" in answer.out
     assert b"Subject: Test of an upstream\r\n" in server.taken[0].content
     assert (await relay("upstream", "show", "provider", "--json")).document["last_success_at"] is not None
+
+
+async def test_what_was_not_asked_for_want_of_an_address_is_not_claimed(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    await add()
+    server.on("MAIL", "550 5.7.1 Who are you?")
+    answer = await relay("upstream", "test", "provider")
+    assert (answer.code, "takes mail from us." in answer.out) == (0, False)
+    assert "MAIL     –" in answer.out
+    assert "whether it takes mail from us was not asked" in answer.out
+    assert "→ Give one for this test with --address" in answer.out
+
+
+async def test_an_address_that_is_refused_says_nothing_of_the_upstream(
+    add: Command, relay: Command, server: FakeUpstream
+) -> None:
+    await add("--sender", "relay@example.com")
+    server.on("RCPT", "550 5.1.1 No such user", matching="typo")
+    answer = await relay("upstream", "test", "provider", "--address", "typo@example.net")
+    assert (answer.code, "550 5.1.1 No such user" in answer.out) == (69, True)
+    assert "That is about mail to typo@example.net only" in answer.out
+    assert (await relay("upstream", "show", "provider", "--json")).document["last_check"] == "success"
+    server.on("EHLO", "421 4.3.2 Closed")
+    answer = await relay("upstream", "test", "provider", "--address", "typo@example.net")
+    assert "That is about" not in answer.out
+    assert (await relay("upstream", "show", "provider", "--json")).document["last_check"] == "error"
+
+
+async def test_the_trouble_of_one_domain_is_not_that_of_direct_delivery(relay: Command) -> None:
+    with fake_dns() as dns:
+        add = ("upstream", "add", "direct", "--kind", "mx", "--resolver", dns.place)
+        assert (await relay(*add)).code == 0
+        answer = await relay("upstream", "test", "direct", "--address", "ann@nobody.example")
+        assert (answer.code, "There is no domain nobody.example" in answer.out) == (69, True)
+        assert "That is about mail to ann@nobody.example only" in answer.out
+        assert (await relay("upstream", "test", "direct")).code == 0, "which has nowhere to go"
+        assert (await relay("upstream", "show", "direct", "--json")).document["last_check"] is None
 
 
 async def test_an_account_without_an_address_cannot_write_to_itself(

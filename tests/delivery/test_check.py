@@ -32,7 +32,8 @@ async def check(upstream: FakeUpstream, *, letter: bytes | None = None, **facts:
 
 
 def steps(report: Report) -> list[str]:
-    return [f"{finding.step.value} {'good' if finding.is_good else 'bad'}" for finding in report.findings]
+    ends = {True: "good", False: "bad", None: "not asked"}
+    return [f"{finding.step.value} {ends[finding.is_good]}" for finding in report.findings]
 
 
 async def test_every_step_to_a_good_upstream() -> None:
@@ -74,7 +75,12 @@ async def test_a_test_message_is_really_sent() -> None:
 
 async def test_without_an_address_of_its_own_nothing_is_offered() -> None:
     async with FakeUpstream() as upstream:
-        assert steps(await check(upstream))[-1] == "EHLO good"
+        report = await check(upstream)
+        assert steps(report)[-2:] == ["EHLO good", "MAIL not asked"]
+        assert report.is_good
+        assert report.verdict == "next can be reached; whether it takes mail from us was not asked."
+        assert "--address" in (report.findings[-1].hint or "")
+        assert not any(command.startswith("MAIL") for command in upstream.commands)
         report = await check(upstream, sender_address=Address.parse("ann@example.com"))
         assert steps(report)[-1] == "RSET good"
 

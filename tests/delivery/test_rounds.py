@@ -48,7 +48,8 @@ async def test_an_upstream_is_checked_once_a_period_by_one_process(db: Database,
         assert sorted(await asyncio.gather(*(look(db, clock, upstream) for _ in range(3)))) == [0, 0, 1]
         assert server.connections == 1
         found = await row(db)
-        assert (found.last_check, found.last_check_detail) == ("success", "next takes mail from us.")
+        assert found.last_check == "success"
+        assert found.last_check_detail.startswith("next can be reached")
         assert await look(db, clock, upstream) == 0
         server.on("CONNECT", "554 No")
         clock.turn(DAY + timedelta(minutes=1))
