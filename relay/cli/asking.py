@@ -19,17 +19,24 @@ def confirm(question: str, *, is_sure: bool) -> None:
 
 
 def password_from_stdin() -> str:
-    """Read a password: the first line of standard input, without its end.
+    """Read a password; at a terminal, asked for twice."""
+    return secret_from_stdin("password", is_confirmed=True)
 
-    At a terminal it is asked for and not shown.
+
+def secret_from_stdin(what: str, *, is_confirmed: bool = False) -> str:
+    """Read a secret, called *what*: the first line of standard input, without its end.
+
+    At a terminal it is asked for and not shown; twice, if it is to be confirmed.
     """
     if sys.stdin.isatty():
-        answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        answer: str = typer.prompt(
+            what.capitalize(), hide_input=True, confirmation_prompt=is_confirmed, err=True
+        )
         return answer
     try:
         given = sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise Failed("The password on standard input is not UTF-8.", BAD_DATA) from None
+        raise Failed(f"The {what} on standard input is not UTF-8.", BAD_DATA) from None
     if not given:
-        raise Failed("There is no password on standard input.", BAD_DATA)
+        raise Failed(f"There is no {what} on standard input.", BAD_DATA)
     return given

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relay.cli.asking import secret_from_stdin
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
 from relay.cli.faults import USAGE, Failed
 from relay.cli.shown import Cell, Shown, Table, Tone
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from relay.delivery.oauth.grants import Granted
     from relay.routing.options import OAuth
+    from relay.routing.upstreams import Upstream
 
 
 @at_the_desk
@@ -62,6 +67,13 @@ def authorize(
     browser: Annotated[
         bool, typer.Option("--browser", help="By a page in a browser, also where a code could be typed in.")
     ] = False,
+    refresh_token_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--refresh-token-stdin",
+            help="Read a refresh token that there is already from standard input; at a terminal, ask.",
+        ),
+    ] = False,
 ) -> Shown:
     """Give consent that the relay logs in to an upstream with tokens, once and for all."""
     from relay.delivery.oauth.grants import NoToken
@@ -73,12 +85,17 @@ def authorize(
     oauth = upstream.options.oauth
     if oauth is None or oauth.grant is not Grant.REFRESH_TOKEN:
         raise Failed(f'"{name}" needs nobody\'s consent: it is not set up with --oauth refresh-token.', USAGE)
-    secret = upstream.password.reveal() if upstream.password else None
+    if browser and refresh_token_stdin:
+        raise Failed("Give consent in one way: either --browser or --refresh-token-stdin.", USAGE)
     by_code = bool(oauth.device_url) and not browser
-    if not by_code and not oauth.authorize_url:
-        raise Failed("It is not known where consent is given: add the upstream with --preset.", USAGE)
+    if not refresh_token_stdin and not by_code and not oauth.authorize_url:
+        raise Failed(_unknown_where(upstream, oauth), USAGE)
+    secret = upstream.password.reveal() if upstream.password else None
     try:
-        granted = asyncio.run((_by_code if by_code else _by_browser)(oauth, secret, upstream.username))
+        if refresh_token_stdin:
+            granted = asyncio.run(_by_token(upstream, secret_from_stdin("refresh token"), desk.now))
+        else:
+            granted = asyncio.run((_by_code if by_code else _by_browser)(oauth, secret, upstream.username))
     except NoToken as fault:
         raise Failed(f"There is no consent: {fault}.") from None
     if granted.refresh is None:
@@ -95,6 +112,25 @@ def authorize(
     desk.write(give_consent, Consent(desk.author, upstream.name, fetched))
     told = f'The relay may log in to "{name}" now; "relay upstream test {name}" tries it.'
     return Shown({"authorized": name, "expires_at": fetched.expires_at}, (told,))
+
+
+def _unknown_where(upstream: Upstream, oauth: OAuth) -> str:
+    from relay.cli.services import how_to_consent
+
+    if oauth.device_url:
+        return (
+            "No page for a browser is known, only a code to type in: leave --browser out, or name the page "
+            f'with "relay upstream edit {upstream.name} --authorize-url URL".'
+        )
+    return f"It is not known where consent is given. {how_to_consent(upstream)}"
+
+
+async def _by_token(upstream: Upstream, refresh: str, now: datetime) -> Granted:
+    """Try the right that somebody has already; many providers give a new one for it each time."""
+    from relay.delivery.oauth.endpoint import fetch_token
+
+    granted = await fetch_token(upstream, refresh=refresh, now=now)
+    return replace(granted, refresh=granted.refresh or refresh)
 
 
 async def _by_code(oauth: OAuth, secret: str | None, account: str | None) -> Granted:  # noqa: ARG001  any may give it

@@ -28,6 +28,13 @@ OAuthGrant = Annotated[
 ClientId = Annotated[str | None, typer.Option(metavar="ID", help="The application that tokens are given to.")]
 Tenant = Annotated[str | None, typer.Option(metavar="ID", help="The directory at Microsoft.")]
 TokenUrl = Annotated[str | None, typer.Option(metavar="URL", help="Where tokens are got; presets know it.")]
+AuthorizeUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="The page where consent is given; presets know it.")
+]
+DeviceUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where a code to give consent with is got; presets know it."),
+]
 Scope = Annotated[str | None, typer.Option(metavar="TEXT", help="What they are for; presets know it.")]
 Subject = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Whom a service account acts for.")]
 Key = Annotated[

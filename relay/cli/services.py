@@ -30,6 +30,8 @@ class ServiceWanted:
     client_id: str | None = None
     tenant: str | None = None
     token_url: str | None = None
+    authorize_url: str | None = None
+    device_url: str | None = None
     scope: str | None = None
     subject: str | None = None
     key: str | None = None
@@ -62,17 +64,21 @@ class ServiceWanted:
         if self.oauth == _NONE:
             return None
         oauth = options.oauth
-        if self.oauth is not None:
+        preset = PRESETS.get(options.preset)
+        if self.tenant is not None and self.oauth is None:
+            raise typer.BadParameter("it goes with --oauth: give that, too.", param_hint="--tenant")
+        if self.oauth is not None and oauth is not None and (preset is None or preset.oauth is None):
+            oauth = replace(oauth, grant=Grant(self.oauth))  # all that is known of the provider
+        elif self.oauth is not None:
             fresh = tokens_for(
-                PRESETS.get(options.preset),
-                Grant(self.oauth),
-                tenant=self.tenant or _ANY_TENANT,
-                scope=self.scope or "",
+                preset, Grant(self.oauth), tenant=self.tenant or _ANY_TENANT, scope=self.scope or ""
             )
             oauth = replace(fresh, client_id=oauth.client_id if oauth else "")
         told: dict[str, Any] = {
             "client_id": self.client_id,
             "token_url": self.token_url,
+            "authorize_url": self.authorize_url,
+            "device_url": self.device_url,
             "scope": self.scope,
             "subject": self.subject,
         }
@@ -106,6 +112,18 @@ NOTHING_WANTED = ServiceWanted()
 def needs_consent(upstream: Upstream) -> bool:
     """Whether somebody has yet to give consent before it can be tried."""
     return upstream.options.oauth is not None and upstream.options.oauth.grant is Grant.REFRESH_TOKEN
+
+
+def how_to_consent(upstream: Upstream) -> str:
+    """What is yet to be done before there are tokens, as far as it is known where."""
+    oauth, name = upstream.options.oauth, upstream.name
+    if oauth is not None and (oauth.device_url or oauth.authorize_url):
+        return f'Now give consent: "relay upstream authorize {name}".'
+    return (
+        f'Enter a refresh token that you have: "relay upstream authorize {name} --refresh-token-stdin". '
+        f'Or say where consent is given: "relay upstream edit {name}" with --device-url, for a code to '
+        "type in, or --authorize-url, for a page in a browser."
+    )
 
 
 def login_words(upstream: Upstream) -> str | None:

@@ -13,7 +13,9 @@ from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
 from relay.cli.faults import OK, UNAVAILABLE, USAGE, Failed
 from relay.cli.service_options import (
+    AuthorizeUrl,
     ClientId,
+    DeviceUrl,
     Domain,
     Key,
     OAuthGrant,
@@ -118,6 +120,8 @@ def add(
     client_id: ClientId = None,
     tenant: Tenant = None,
     token_url: TokenUrl = None,
+    authorize_url: AuthorizeUrl = None,
+    device_url: DeviceUrl = None,
     scope: Scope = None,
     subject: Subject = None,
     key: Key = None,
@@ -126,7 +130,7 @@ def add(
 ) -> Shown:
     """Add an upstream, after testing it. The first one becomes the default route's."""
     from relay.cli import probe, upstreams
-    from relay.cli.services import ServiceWanted, needs_consent, one_preset
+    from relay.cli.services import ServiceWanted, one_preset
     from relay.routing.changes import NewUpstream, add_upstream
     from relay.routing.presets import PRESETS
     from relay.routing.soundness import checked, warnings
@@ -134,8 +138,8 @@ def add(
 
     service = ServiceWanted(
         preset=one_preset(preset), url=url, domain=domain, region=region, resolver=resolver, oauth=oauth,
-        client_id=client_id, tenant=tenant, token_url=token_url, scope=scope, subject=subject,
-        key=key.read() if key else None,
+        client_id=client_id, tenant=tenant, token_url=token_url, authorize_url=authorize_url,
+        device_url=device_url, scope=scope, subject=subject, key=key.read() if key else None,
     )  # fmt: skip
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
@@ -160,7 +164,7 @@ def add(
             f'Upstream "{made.name}" was added.',
             upstreams.card(shown),
             *([PRESETS[first_steps].instructions.rstrip()] if first_steps else []),
-            *([f'Now give consent: "relay upstream authorize {made.name}".'] if needs_consent(made) else []),
+            *upstreams.left_to_do(shown),
         ),
         warnings(made),
     )
@@ -217,6 +221,8 @@ def edit(
     client_id: ClientId = None,
     tenant: Tenant = None,
     token_url: TokenUrl = None,
+    authorize_url: AuthorizeUrl = None,
+    device_url: DeviceUrl = None,
     scope: Scope = None,
     subject: Subject = None,
     key: Key = None,
@@ -236,7 +242,8 @@ def edit(
 
     service = ServiceWanted(
         url=url, domain=domain, region=region, resolver=resolver, oauth=oauth, client_id=client_id,
-        tenant=tenant, token_url=token_url, scope=scope, subject=subject, key=key.read() if key else None,
+        tenant=tenant, token_url=token_url, authorize_url=authorize_url, device_url=device_url, scope=scope,
+        subject=subject, key=key.read() if key else None,
     )  # fmt: skip
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
@@ -265,6 +272,7 @@ def edit(
             *([probe.steps(report)] if report else []),
             f'Upstream "{changed.name}" was changed.',
             upstreams.card(one),
+            *upstreams.left_to_do(one),
         ),
         warnings(changed),
     )

@@ -12,7 +12,13 @@ import typer
 from relay.cli import rewrites
 from relay.cli.desk import Desk
 from relay.cli.printing import moment
-from relay.cli.services import NOTHING_WANTED, ServiceWanted, login_words
+from relay.cli.services import (
+    NOTHING_WANTED,
+    ServiceWanted,
+    how_to_consent,
+    login_words,
+    needs_consent,
+)
 from relay.cli.shown import Cell, Fields, Tone
 from relay.cli.standings import Standing, limits_shown, standing
 from relay.mail.address import Address, BadAddress
@@ -191,6 +197,13 @@ def card(seen: Seen) -> Fields:
             ("last success", moment(health.last_success_at)),
         )
     )
+
+
+def left_to_do(seen: Seen) -> tuple[str, ...]:
+    """What an operator has yet to do, as long as there is no right to tokens."""
+    if not needs_consent(seen.upstream) or (seen.token is not None and seen.token.refresh is not None):
+        return ()
+    return (how_to_consent(seen.upstream),)
 
 
 def document(seen: Seen) -> dict[str, Any]:

@@ -198,6 +198,11 @@ def _check_tokens(upstream: Upstream) -> None:
         raise BadUpstream(f"An upstream of the kind {upstream.kind} is not logged in to with tokens.")
     if not _scheme(oauth.token_url):
         raise BadUpstream("To get tokens, the URL of the token endpoint is needed: --token-url.")
+    for option, url in (("--authorize-url", oauth.authorize_url), ("--device-url", oauth.device_url)):
+        if url and not _scheme(url):
+            raise BadUpstream(
+                f'"{url}" is no URL where consent is given: it begins with https:// and has no "?": {option}.'
+            )
     if not oauth.client_id:
         raise BadUpstream("To get tokens, the application's id is needed: --client-id.")
     if oauth.grant is not Grant.REFRESH_TOKEN and upstream.password is None:

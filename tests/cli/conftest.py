@@ -1,8 +1,9 @@
 """The command line as a stranger meets it: an empty directory, and `relay …`."""
 
+import asyncio
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -17,6 +18,7 @@ from relay.db import tables
 from relay.db.engine import open_engine, write_with
 from relay.queue.accept import accept
 from tests.kit.makers import make_acceptance, new_id
+from tests.kit.web import FakeWeb
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Answer:
 
 
 Run = Callable[..., Answer]
+Command = Callable[..., Coroutine[None, None, Answer]]
 Take = Callable[..., str]
 
 
@@ -77,6 +80,24 @@ def run(data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 
 @pytest.fixture
+def relay(run: Run) -> Command:
+    """Run a command beside the loop that the servers live on."""
+
+    async def relay(*arguments: str, typed: str = "") -> Answer:
+        return await asyncio.to_thread(run, *arguments, typed=typed)
+
+    return relay
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[FakeWeb]:
+    """A provider on the web that gives tokens to whoever asks."""
+    async with FakeWeb() as web:
+        web.on("POST /token", 200, {"access_token": "t1", "refresh_token": "r1", "expires_in": 3600})
+        yield web
+
+
+@pytest.fixture
 def engine(data_dir: Path) -> Iterator[Engine]:
     """The database behind the commands."""
     engine = open_engine(f"sqlite:///{data_dir / 'relay.db'}")
@@ -97,3 +118,9 @@ def take(engine: Engine, run: Run) -> Take:
         return write_with(engine, accept, wanted)
 
     return take
+
+
+def options_of(engine: Engine) -> Any:
+    """What is stored of the one upstream's options."""
+    with engine.connect() as tx:
+        return json.loads(tx.execute(select(tables.upstreams.c.options)).scalar_one())

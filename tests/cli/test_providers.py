@@ -1,43 +1,17 @@
-"""Providers as they want it: presets, services over HTTP, and consent to log in with tokens."""
+"""Providers as they want it: presets, services over HTTP, and tokens that need no consent."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from relay.db import tables
 from relay.routing.presets import PRESETS
-from tests.cli.conftest import Answer, Run
+from tests.cli.conftest import Command, Run, options_of
 from tests.kit.upstream import ALL, FakeUpstream
 from tests.kit.web import Asked, FakeWeb
 
-Command = Callable[..., Coroutine[None, None, Answer]]
 WITH_CONSENT = ("--oauth", "refresh-token", "--client-id", "app", "--no-test")
-
-
-@pytest.fixture
-def relay(run: Run) -> Command:
-    """Run a command beside the loop that the servers live on."""
-
-    async def relay(*arguments: str, typed: str = "") -> Answer:
-        return await asyncio.to_thread(run, *arguments, typed=typed)
-
-    return relay
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[FakeWeb]:
-    async with FakeWeb() as web:
-        web.on("POST /token", 200, {"access_token": "t1", "refresh_token": "r1", "expires_in": 3600})
-        yield web
-
-
-def options_of(engine: Engine) -> Any:
-    with engine.connect() as tx:
-        return json.loads(tx.execute(select(tables.upstreams.c.options)).scalar_one())
 
 
 # Presets --------------------------------------------------------------------------------------------
@@ -177,86 +151,7 @@ def test_what_makes_no_sense_is_said(run: Run, options: tuple[str, ...], why: st
     assert why in answer.err
 
 
-# Consent --------------------------------------------------------------------------------------------
-
-
-async def test_consent_by_a_code_that_is_typed_in_elsewhere(
-    relay: Command, web: FakeWeb, engine: Engine
-) -> None:
-    async with FakeUpstream([*ALL, "AUTH XOAUTH2"]) as server:
-        server.good_tokens = {"t1"}
-        add = (
-            "upstream",
-            "add",
-            "m365",
-            "--preset",
-            "microsoft365",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(server.port),
-        )
-        answer = await relay(*add, "--tls", "none", "--username", "ann@example.com", *WITH_CONSENT)
-        assert 'Now give consent: "relay upstream authorize m365"' in answer.out
-        point_at(engine, web)
-        web.on("POST /device", 200, {
-            "user_code": "ABCD", "device_code": "d1", "verification_uri": "https://x/link",
-            "interval": 0, "expires_in": 900,
-        })  # fmt: skip
-        web.on("POST /token", 400, {"error": "authorization_pending"}, times=2)
-        answer = await relay("upstream", "authorize", "m365")
-        assert answer.code == 0, answer.err
-        assert "Open https://x/link in any browser and type in: ABCD" in answer.err
-        assert web.to("/token")[-1].form["device_code"] == "d1"
-        assert "good until" in (await relay("upstream", "show", "m365")).out
-        tested = await relay("upstream", "test", "m365")
-        assert "logged in as ann@example.com with a token (XOAUTH2)" in tested.out
-        assert "r1" not in (await relay("upstream", "show", "m365", "--json")).out
-
-
-async def test_consent_by_an_address_that_the_browser_shows(
-    relay: Command, web: FakeWeb, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await relay(
-        "upstream", "add", "gmail", "--preset", "gmail", "--username", "ann@example.com", *WITH_CONSENT
-    )
-    point_at(engine, web)
-    shown: list[str] = []
-
-    def consent(_question: str, **_: Any) -> str:
-        state = shown[0].partition("state=")[2].partition("&")[0]
-        return f"http://localhost/?state={state}&code=c1&scope=x"
-
-    monkeypatch.setattr("relay.cli.providers.typer.echo", lambda words, **_: shown.append(words))
-    monkeypatch.setattr("relay.cli.providers.typer.prompt", consent)
-    answer = await relay("upstream", "authorize", "gmail")
-    assert answer.code == 0, answer.err
-    form = web.to("/token")[-1].form
-    assert (form["code"], form["client_id"], form["redirect_uri"]) == ("c1", "app", "http://localhost")
-    assert "code_challenge_method=S256" in shown[0]
-    monkeypatch.setattr(
-        "relay.cli.providers.typer.prompt", lambda *_, **__: "http://localhost/?state=x&code=c1"
-    )
-    assert "belongs to another attempt" in (await relay("upstream", "authorize", "gmail")).err
-
-
-async def test_consent_that_was_refused(relay: Command, web: FakeWeb, engine: Engine) -> None:
-    await relay(
-        "upstream", "add", "m365", "--preset", "microsoft365", "--username", "a@example.com", *WITH_CONSENT
-    )
-    point_at(engine, web)
-    web.on("POST /device", 200, {
-        "user_code": "A", "device_code": "d", "verification_uri": "https://x", "interval": 0, "expires_in": 9,
-    })  # fmt: skip
-    web.on("POST /token", 400, {"error": "access_denied", "error_description": "The user said no."})
-    answer = await relay("upstream", "authorize", "m365")
-    assert answer.code == 1
-    assert "access_denied (The user said no.)" in answer.err
-
-
-def test_who_needs_no_consent_is_told_so(run: Run) -> None:
-    run("upstream", "add", "plain", "--host", "smtp.example.com", "--no-test")
-    assert "needs nobody's consent" in run("upstream", "authorize", "plain").err
+# Tokens ----------------------------------------------------------------------------------------------
 
 
 async def test_client_credentials_are_tried_at_once(relay: Command, web: FakeWeb) -> None:
@@ -297,13 +192,3 @@ def test_a_service_accounts_key_file(run: Run, engine: Engine, tmp_path: Any) ->
     oauth = options_of(engine)["oauth"]
     assert (oauth["client_id"], oauth["token_url"]) == ("sa@x", "https://oauth2.x/token")
     assert oauth["subject"] == "ann@example.com"
-
-
-def point_at(engine: Engine, web: FakeWeb) -> None:
-    """Let the one upstream's consent be given at *web*."""
-    options = options_of(engine)
-    options["oauth"] |= {"token_url": f"{web.url}/token"}
-    if options["oauth"].get("device_url"):
-        options["oauth"] |= {"device_url": f"{web.url}/device"}
-    with engine.begin() as tx:
-        tx.execute(tables.upstreams.update().values(options=json.dumps(options)))

@@ -1,15 +1,13 @@
 """Testing an upstream: before it is saved, and any time after."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.cli.conftest import Answer, Run
+from tests.cli.conftest import Answer, Command
 from tests.kit.dns import fake_dns
 from tests.kit.upstream import FakeUpstream
 
-Command = Callable[..., Coroutine[None, None, Answer]]
 ADD = ("upstream", "add", "provider", "--host", "127.0.0.1", "--tls", "none")
 
 
@@ -17,16 +15,6 @@ ADD = ("upstream", "add", "provider", "--host", "127.0.0.1", "--tls", "none")
 async def server() -> AsyncIterator[FakeUpstream]:
     async with FakeUpstream([*FakeUpstream().offers, "AUTH PLAIN"]) as server:
         yield server
-
-
-@pytest.fixture
-def relay(run: Run) -> Command:
-    """Run a command beside the loop that the server lives on."""
-
-    async def relay(*arguments: str, typed: str = "") -> Answer:
-        return await asyncio.to_thread(run, *arguments, typed=typed)
-
-    return relay
 
 
 @pytest.fixture
