@@ -22,7 +22,12 @@ PerDay = Annotated[str | None, typer.Option(metavar="NUMBER", help="Messages a d
 BatchSize = Annotated[
     str | None, typer.Option("--batch", metavar="NUMBER", help="Messages in one batch, with --pause.")
 ]
-Pause = Annotated[str | None, typer.Option(metavar="SECONDS", help="The least time between two batches.")]
+Pause = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS", help="The least time from a batch's last message to the next one's first."
+    ),
+]
 PerConnection = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Messages over one connection (1000).")
 ]

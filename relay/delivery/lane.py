@@ -368,7 +368,7 @@ class Lane:
             self._purse.close()
         self._was_shut, self._purse = False, None
         if self.upstream.limits.is_metered:
-            self._purse = Purse(self.upstream, self._clerk, self._purse_answered)
+            self._purse = Purse(self.upstream, self._clerk, self._purse_answered, self._on_room)
 
     def give_back(self, why: Callable[[Held], str | None]) -> None:
         """Let go of those waiting for which *why* has a reason."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from relay.delivery.clerk import Clerk
 from relay.delivery.ledger import DATABASE_AWAY
 from relay.log import fault
-from relay.routing.grants import Ask, Grant, Refund
+from relay.routing.grants import Ask, Begun, Grant, Refund
 from relay.routing.upstreams import Upstream
+
+_A_MOMENT = timedelta(milliseconds=5)  # so that it is not yet too soon by the clock
 
 
 class Purse:
@@ -18,16 +20,25 @@ class Purse:
 
     What is not begun in time is lost, which errs on the safe side; what is left when it is closed is given
     back.  The clerk puts the question to the database; *on_answer* is called when something may begin, or
-    nothing may for a while.
+    nothing may for a while, and *on_reopening* when that while is over.
     """
 
-    def __init__(self, upstream: Upstream, clerk: Clerk, on_answer: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        clerk: Clerk,
+        on_answer: Callable[[], None],
+        on_reopening: Callable[[], None],
+    ) -> None:
         self.refusal: Grant | None = None  # the last answer, if it was no
         self._upstream = upstream
         self._clerk = clerk
         self._on_answer = on_answer
+        self._on_reopening = on_reopening
         self._messages = 0
         self._until: datetime | None = None
+        self._batch: datetime | None = None  # that they are of
+        self._begun: Begun | None = None  # since we asked last, of a batch
         self._asked: asyncio.Future[Grant] | None = None
         self._is_closed = False
 
@@ -37,13 +48,18 @@ class Purse:
         if self._messages and self._until is not None and now < self._until:
             return True
         if self._asked is None and not self.is_shut(now):
-            self._asked = self._clerk.ask(Ask(self._upstream.id, self._upstream.limits, max(wanted, 1), now))
+            ask = Ask(self._upstream.id, self._upstream.limits, max(wanted, 1), now, self._begun)
+            self._batch = self._begun = None
+            self._asked = self._clerk.ask(ask)
             self._asked.add_done_callback(self._answered)
         return False
 
     def spend(self) -> None:
         """A message begins."""
         self._messages -= 1
+        if self._batch is not None:
+            before = self._begun.messages if self._begun else 0
+            self._begun = Begun(self._batch, before + 1, self._clerk.clock.now())
 
     def is_shut(self, now: datetime) -> bool:
         """Whether it is known that nothing will be given now."""
@@ -68,8 +84,12 @@ class Purse:
                 fault("grant", trouble)
             return
         given = asked.result()
-        self._messages, self._until = given.messages, given.until
+        self._messages, self._until, self._batch = given.messages, given.until, given.batch
         self.refusal = None if given.messages else given
+        if self.refusal is not None:
+            # A hint: without it, it is noticed within a second.
+            left = given.until - self._clerk.clock.now() + _A_MOMENT
+            asyncio.get_running_loop().call_later(left.total_seconds(), self._on_reopening)
         if self._is_closed:
             self.close()
         else:

@@ -23,34 +23,55 @@ from relay.routing.limits import Limits
 from relay.routing.standing import State
 
 OF_A_BATCH_FOR = timedelta(seconds=2)
-"""How long what was given of a batch may wait to be begun: the pause is counted from its end."""
+"""How long what was given of a batch may wait to be begun.
+
+The pause is counted from when the last message began, as soon as whoever were given some have told that
+they began them all; from the end of this time if one of them does not.
+"""
 
 _SLICE = 8  # nobody is given more than an eighth of what is left, for he may not come to use it
 _BATCH = "batch"
+_BEGUN = "begun"  # of the batch: how many of those given are known to have begun, the last of them at `until`
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """So many messages of those given of a `batch` have begun, the last of them at `last`."""
+
+    batch: datetime
+    messages: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """A process would begin so many messages now."""
+    """A process would begin so many messages now.
+
+    `begun` is what it began since it asked before.  It is told once and never again, even if nobody knows
+    whether it was heard: told twice, it would stand for messages that others have yet to begin.
+    """
 
     upstream_id: str
     limits: Limits
     wanted: int
     now: datetime
+    begun: Begun | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """So many `messages` may be begun before `until`.
 
-    If they are none, `until` is when it may be asked again, `why` and `spent` what keeps it.
+    If they are none, `until` is when it may be asked again, `why` and `spent` what keeps it.  `batch` is
+    the batch that they are of, by when it began, if they are of any.
     """
 
     messages: int
     until: datetime
     why: State = State.WORKS
     spent: str = ""
+    batch: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +126,45 @@ def _grant(tx: Connection, ask: Ask) -> Grant:
         if count.granted >= quota.most:
             closed.append(Grant(0, count.until, State.SPENT, str(quota)))
         until = min(until, count.until)
+    batch = None
     if ask.limits.batch is not None:
-        count, most = counts[_BATCH], ask.limits.batch
-        if ask.now >= count.until + ask.limits.rest:
-            count.began, count.granted = ask.now, 0
-        left = min(left, most - count.granted)
-        if count.granted >= most:
-            reopens = count.until + ask.limits.rest
+        batch, most = _batch(counts, ask), ask.limits.batch
+        left = min(left, most - batch.granted)
+        if batch.granted >= most:
+            reopens = _reopens(batch, counts[_BEGUN], ask)
             closed.append(Grant(0, reopens, State.PAUSING, f"{most} messages"))
         until = min(until, ask.now + OF_A_BATCH_FOR)
     if closed:
+        if ask.begun is not None:
+            _keep(tx, ask.upstream_id, counts)
         return max(closed, key=lambda none: none.until)
-    if _BATCH in counts:
-        counts[_BATCH].until = max(counts[_BATCH].until, until)
-    for count in counts.values():
-        count.granted += left
+    if batch is not None:
+        batch.until = max(batch.until, until)
+    for span, count in counts.items():
+        count.granted += 0 if span == _BEGUN else left
     _keep(tx, ask.upstream_id, counts)
-    return Grant(left, until)
+    return Grant(left, until, batch=batch.began if batch else None)
+
+
+def _batch(counts: Mapping[str, _Count], ask: Ask) -> _Count:
+    """The batch that goes on now, or a new one if there was a pause behind the last."""
+    batch, begun = counts[_BATCH], counts[_BEGUN]
+    if ask.begun is not None and ask.begun.batch == batch.began:
+        begun.granted += ask.begun.messages
+        begun.until = max(begun.until, ask.begun.last)
+        if begun.granted == batch.granted:
+            batch.until = begun.until
+    if ask.now >= batch.until + ask.limits.rest:
+        batch.began, batch.granted = ask.now, 0
+        begun.began, begun.granted = ask.now, 0
+    return batch
+
+
+def _reopens(batch: _Count, begun: _Count, ask: Ask) -> datetime:
+    """When to ask again: sooner while somebody has yet to tell whether what he was given has begun."""
+    latest = batch.until + ask.limits.rest
+    soonest = latest if begun.granted == batch.granted else latest - OF_A_BATCH_FOR
+    return soonest if soonest > ask.now else latest
 
 
 def refund(tx: Connection, items: Sequence[Refund]) -> list[None]:
@@ -137,8 +180,8 @@ def refund(tx: Connection, items: Sequence[Refund]) -> list[None]:
 
 def _is_of(count: _Count, span: str, item: Refund) -> bool:
     """Whether *count* holds the messages of *item*: a batch does as long as any grant of it is in force."""
-    if span == _BATCH:
-        return item.limits.batch is not None
+    if span in {_BATCH, _BEGUN}:
+        return span == _BATCH and item.limits.batch is not None
     return any(q.window.value == span and q.window.begin(item.now) == count.began for q in item.limits.quotas)
 
 
@@ -166,7 +209,7 @@ def _counts(tx: Connection, ask: Ask) -> dict[str, _Count]:
     """The rows of all limits that *ask* is under, locked; made if they are not there yet."""
     spans = {quota.window.value for quota in ask.limits.quotas}
     if ask.limits.batch is not None:
-        spans.add(_BATCH)
+        spans |= {_BATCH, _BEGUN}
     found = _locked(tx, ask.upstream_id)
     if missing := spans - found.keys():
         statement = insert_for(tx, upstream_grants).on_conflict_do_nothing()

@@ -204,7 +204,7 @@ async def test_batches_have_their_pause(db: Database, upstream: FakeUpstream) ->
         await eventually(lambda: not takes(office))
         await office.turn(29 * SECOND)
         assert len(upstream.taken) == 4
-        await office.turn(5 * SECOND)
+        await office.turn(SECOND)
         await all_done(office, messages)
 
 

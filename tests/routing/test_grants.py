@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete
 from relay.db.engine import write_with
 from relay.db.tables import upstream_grants
 from relay.policy.quotas import Window
-from relay.routing.grants import OF_A_BATCH_FOR, Ask, Grant, Refund, grant, refund
+from relay.routing.grants import OF_A_BATCH_FOR, Ask, Begun, Grant, Refund, grant, refund
 from relay.routing.limits import BadLimits, Limits, checked
 from relay.routing.standing import State
 from tests.kit.clock import NOON
@@ -21,8 +21,15 @@ from tests.routing.conftest import AddUpstream
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
-def ask(engine: Engine, upstream_id: str, limits: Limits, wanted: int, now: datetime) -> Grant:
-    return write_with(engine, grant, Ask(upstream_id, limits, wanted, now))
+def ask(
+    engine: Engine,
+    upstream_id: str,
+    limits: Limits,
+    wanted: int,
+    now: datetime,
+    begun: Begun | None = None,
+) -> Grant:
+    return write_with(engine, grant, Ask(upstream_id, limits, wanted, now, begun))
 
 
 def drain(engine: Engine, upstream_id: str, limits: Limits, now: datetime) -> tuple[int, Grant]:
@@ -53,13 +60,45 @@ def test_of_several_limits_the_one_that_lasts_longest_is_told(engine: Engine, ad
     )
 
 
-def test_a_batch_is_followed_by_a_pause(engine: Engine, add: AddUpstream) -> None:
+def told(given: Grant, moment: datetime, messages: int | None = None) -> Begun:
+    """What a process tells that began so many of those it was given, or all, the last at that moment."""
+    assert given.batch is not None
+    return Begun(given.batch, given.messages if messages is None else messages, moment)
+
+
+def test_a_batch_is_followed_by_a_pause_from_its_last_message_on(engine: Engine, add: AddUpstream) -> None:
     limits, upstream = Limits(batch=4, pause=30), add()
-    total, refusal = drain(engine, upstream.id, limits, NOON)
-    reopens = NOON + OF_A_BATCH_FOR + 30 * SECOND
-    assert (total, refusal) == (4, Grant(0, reopens, State.PAUSING, "4 messages"))
-    assert ask(engine, upstream.id, limits, 9, reopens - SECOND).messages == 0
-    assert ask(engine, upstream.id, limits, 9, reopens).messages == 4
+    first = ask(engine, upstream.id, limits, 3, NOON)
+    last = ask(engine, upstream.id, limits, 3, NOON + 5 * SECOND, told(first, NOON + SECOND))
+    assert (first.messages, last.messages) == (3, 1)
+    ended = NOON + 5.25 * SECOND
+    refusal = ask(engine, upstream.id, limits, 9, NOON + 6 * SECOND, told(last, ended))
+    assert refusal == Grant(0, ended + 30 * SECOND, State.PAUSING, "4 messages")
+    assert ask(engine, upstream.id, limits, 9, refusal.until - SECOND / 1000) == refusal
+    assert ask(engine, upstream.id, limits, 9, refusal.until).messages == 4
+
+
+def test_what_nobody_knows_to_have_begun_may_still_have(engine: Engine, add: AddUpstream) -> None:
+    limits, upstream = Limits(batch=4, pause=30), add()
+    mine = ask(engine, upstream.id, limits, 2, NOON)
+    assert ask(engine, upstream.id, limits, 2, NOON).messages == 2, "to another, who is never heard of again"
+    refusal = ask(engine, upstream.id, limits, 9, NOON, told(mine, NOON))
+    assert refusal.until == NOON + 30 * SECOND, "the other may have told until then"
+    refusal = ask(engine, upstream.id, limits, 9, refusal.until)
+    assert refusal == Grant(0, NOON + OF_A_BATCH_FOR + 30 * SECOND, State.PAUSING, "4 messages")
+    assert ask(engine, upstream.id, limits, 9, refusal.until).messages == 4
+
+
+def test_what_is_told_of_a_batch_that_is_over_is_not_counted_to_the_next(
+    engine: Engine, add: AddUpstream
+) -> None:
+    limits, upstream = Limits(batch=2, pause=10), add()
+    late = ask(engine, upstream.id, limits, 2, NOON)
+    later = NOON + MINUTE
+    assert ask(engine, upstream.id, limits, 2, later).messages == 2
+    refusal = ask(engine, upstream.id, limits, 2, later + 3 * SECOND, told(late, NOON))
+    assert refusal.until == later + 10 * SECOND
+    assert ask(engine, upstream.id, limits, 2, refusal.until).messages == 0
 
 
 def test_a_batch_that_was_not_filled_goes_on_unless_there_was_a_pause_anyway(
@@ -177,7 +216,9 @@ def test_whatever_two_processes_do_no_limit_is_exceeded(
             if now < given.until and len(moments) < given.messages:
                 give_back(engine, upstream_id, limits, given.messages - len(moments), now)
         begun += moments
-        given = ask(engine, upstream_id, limits, wanted, now)
+        past = [moment for moment in moments if moment <= now]
+        tells = told(given, max(past), len(past)) if past and given.batch else None
+        given = ask(engine, upstream_id, limits, wanted, now, tells)
         planned = [now + wait * SECOND for wait in waits[: given.messages]]
         purses[process] = given, [moment for moment in planned if moment < given.until]
     begun = sorted(begun + purses[0][1] + purses[1][1])

@@ -39,7 +39,7 @@ upstream_grants = Table(  # what all processes together were given of a limit: s
     "upstream_grants",
     metadata,
     Column("upstream_id", ID, ForeignKey("upstreams.id", ondelete="CASCADE"), primary_key=True),
-    Column("span", String(24), primary_key=True),  # minute, hour, day; batch
+    Column("span", String(24), primary_key=True),  # minute, hour, day; batch, begun
     Column("began", UtcDateTime, nullable=False),  # the window that is counted
     Column("granted", Integer, nullable=False),  # messages
     Column("until", UtcDateTime, nullable=False),  # when the last of them may still begin
