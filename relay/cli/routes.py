@@ -12,13 +12,15 @@ from relay.accounts.users import everybody, find
 from relay.cli.desk import Desk
 from relay.cli.printing import size
 from relay.cli.shown import Cell, Fields, Shown, Tone
+from relay.cli.standings import standing
 from relay.mail.priority import Priority
 from relay.policy.grants import Grants, parse_patterns
 from relay.quantities import read_number
+from relay.queue.stops import load_stops
 from relay.routing.conditions import Conditions, to_members
 from relay.routing.route_changes import Rule, all_rules, find_rule
 from relay.routing.routes import Leg
-from relay.routing.standing import load_stands, why_shut
+from relay.routing.standing import load_stands
 from relay.routing.upstreams import Upstream, all_upstreams, find_upstream
 
 HEADINGS = ("name", "mail", "leads to", "enabled")
@@ -149,15 +151,13 @@ def one(desk: Desk, name: str, done: str | None = None) -> Shown:
 def _seen(desk: Desk, rules: Sequence[Rule]) -> Sequence[Seen]:
     named = {account.id: account.name for account in desk.read(everybody)}
     upstreams = {upstream.id: upstream for upstream in desk.read(all_upstreams, desk.sealer)}
-    stands = desk.read(load_stands, desk.now)
+    stands, stops = desk.read(load_stands, desk.now), desk.read(load_stops)
     found = []
     for rule in rules:
         users = {rule.user_id} if rule.user_id else rule.conditions.users
-        shut = {
-            leg.upstream_id: why_shut(upstreams[leg.upstream_id], stands.get(leg.upstream_id, ()), desk.now)
-            for leg in rule.legs
-        }
-        troubles = {upstream_id: why.sentence for upstream_id, why in shut.items() if why}
+        led_to = [upstreams[leg.upstream_id] for leg in rule.legs]
+        standings = {each.id: standing(each, stands.get(each.id, ()), stops, desk.now) for each in led_to}
+        troubles = {upstream_id: each.trouble for upstream_id, each in standings.items() if each.trouble}
         found.append(Seen(rule, sorted(named.get(user, "(gone)") for user in users), upstreams, troubles))
     return found
 

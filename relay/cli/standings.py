@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from relay.cli import stopping
 from relay.cli.printing import moment, size
 from relay.cli.shown import Cell, Tone
+from relay.queue.stops import Stop, Stops
 from relay.routing.limits import Limits
 from relay.routing.standing import Shut, Stand, State, why_shut
 from relay.routing.upstreams import Upstream
@@ -18,10 +20,11 @@ _TONES = {State.WORKS: Tone.GOOD, State.DOWN: Tone.BAD, State.OFF: Tone.BAD}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the processes that live say of an upstream, and what that comes to."""
+    """What the processes that live say of an upstream, what that comes to, and what an operator stopped."""
 
     stands: Sequence[Stand]
     shut: Shut | None
+    stop: Stop | None
 
     @property
     def state(self) -> State:
@@ -29,24 +32,38 @@ class Standing:
         return State.WORKS if self.shut is None else self.shut.why
 
     @property
+    def trouble(self) -> str | None:
+        """What keeps mail from it, in a sentence; None: nothing does."""
+        if self.stop is not None:
+            return self.stop.sentence
+        return None if self.shut is None else self.shut.sentence
+
+    @property
     def cell(self) -> Cell:
         """In a table."""
+        if self.stop is not None:
+            return Cell("stopped" if self.shut is None else f"{self.state.value}, stopped", Tone.BAD)
         return Cell(self.state.value, _TONES.get(self.state, Tone.DOUBTFUL))
 
     @property
     def rows(self) -> tuple[tuple[str, str | Cell | None], ...]:
         """One a line: state, since when, what is done next, the last error, and for which processes."""
         if self.shut is None or self.state is State.OFF:
-            return (("state", self.cell), *self._slowed)
+            return (("state", self.cell), *self._stopped, *self._slowed)
         those = [stand for stand in self.stands if stand.until == self.shut.until]
         next_what = "next probe" if self.state in {State.DOWN, State.PROBING} else "goes on"
         return (
             ("state", self.cell),
+            *self._stopped,
             ("", self.shut.sentence),
             ("since", moment(min(stand.since for stand in those)) if those else None),
             (next_what, moment(self.shut.until)),
             *self._slowed,
         )
+
+    @property
+    def _stopped(self) -> tuple[tuple[str, Cell], ...]:
+        return () if self.stop is None else (("", stopping.line(self.stop)),)
 
     @property
     def _slowed(self) -> tuple[tuple[str, str | Cell | None], ...]:
@@ -64,6 +81,7 @@ class Standing:
             "state": self.state,
             "until": self.shut.until if self.shut else None,
             "sentence": self.shut.sentence if self.shut else None,
+            "stop": stopping.document(self.stop) if self.stop else None,
             "processes": [
                 {
                     "owner": stand.owner,
@@ -78,9 +96,9 @@ class Standing:
         }
 
 
-def standing(upstream: Upstream, stands: Sequence[Stand], now: datetime) -> Standing:
+def standing(upstream: Upstream, stands: Sequence[Stand], stops: Stops, now: datetime) -> Standing:
     """How *upstream* stands."""
-    return Standing(stands, why_shut(upstream, stands, now))
+    return Standing(stands, why_shut(upstream, stands, now), stops.of(upstream_id=upstream.id))
 
 
 def limits_shown(limits: Limits) -> tuple[tuple[str, str], ...]:

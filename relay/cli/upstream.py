@@ -286,18 +286,24 @@ def reset(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> Shown:
-    """Put an upstream's timeout, connections and limits back to what a new one has; shows it, and asks."""
+    """Put an upstream's timeout, connections and limits back to the default; shows it, and asks.
+
+    All else stays as it is: where it is, its login, addresses, rewriting and routes.
+    """
     from relay.cli import upstreams
     from relay.routing.changes import EditUpstream, edit_upstream
 
     before = upstreams.one(desk, name).upstream
     lost = upstreams.tuning_lost(before)
     if not lost:
-        return Shown({"reset": {}}, (f'Nothing to put back: "{name}" is as a new one.',))
+        return Shown(
+            {"reset": {}},
+            (f'Nothing to put back: timeout, connections and limits of "{name}" are the default.',),
+        )
     told = ", ".join(f"{what} ({old} → {new})" for what, (old, new) in lost.items())
     confirm(f'Upstream "{name}" back to the default: {told}.', is_sure=yes)
     desk.write(edit_upstream, EditUpstream(desk.author, name, desk.sealer, upstreams.untuned))
-    return Shown({"reset": lost}, (f"Put back: {told}.",))
+    return Shown({"reset": lost}, (f"Put back: {told}. All else stays as it was.",))
 
 
 @app.command("test")

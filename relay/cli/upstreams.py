@@ -23,6 +23,7 @@ from relay.cli.shown import Cell, Fields, Tone
 from relay.cli.standings import Standing, limits_shown, standing
 from relay.mail.address import Address, BadAddress
 from relay.mail.rewriting import to_members
+from relay.queue.stops import load_stops
 from relay.routing import routes
 from relay.routing.health import CheckResult, Health, load_health
 from relay.routing.presets import PRESETS
@@ -137,13 +138,13 @@ def one(desk: Desk, name: str) -> Seen:
 def _seen(desk: Desk, found: Sequence[Upstream]) -> list[Seen]:
     health = desk.read(load_health)
     table = desk.read(routes.load, desk.sealer)
-    stands = desk.read(load_stands, desk.now)
+    stands, stops = desk.read(load_stands, desk.now), desk.read(load_stops)
     return [
         Seen(
             u,
             health[u.id],
             tuple(route.name for route in table.routes if u.id in route.upstream_ids),
-            standing(u, stands.get(u.id, ()), desk.now),
+            standing(u, stands.get(u.id, ()), stops, desk.now),
             desk.read(find_token, u.id, desk.sealer) if u.options.oauth else None,
         )
         for u in found

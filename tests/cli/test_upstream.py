@@ -49,7 +49,7 @@ def test_all_that_can_be_said_of_an_upstream_is_kept_and_the_password_sealed(
         "concurrency": 3,
         "limits": {},
         "options": {"domain": "", "oauth": None, "preset": "", "region": "", "resolver": "", "url": ""},
-        "standing": {"state": "works", "until": None, "sentence": None, "processes": []},
+        "standing": {"state": "works", "until": None, "sentence": None, "stop": None, "processes": []},
         "is_enabled": True,
         "routes": ["default"],
         "last_check_at": None,
@@ -222,4 +222,7 @@ def test_an_upstreams_tuning_is_put_back_after_it_was_shown(run: Run, engine: En
         "reset": {"timeout": ["20 s", "60 s"], "concurrency": ["3", "10"]}
     }
     assert run("upstream", "show", "box", "--json").document["concurrency"] == 10
-    assert "Nothing to put back" in run("upstream", "reset", "box").out
+    run("upstream", "edit", "box", "--archive", "archive@example.com")
+    again = run("upstream", "reset", "box").out
+    assert again == 'Nothing to put back: timeout, connections and limits of "box" are the default.\n'
+    assert run("upstream", "show", "box", "--json").document["archive_address"] == "archive@example.com"

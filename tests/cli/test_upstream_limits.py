@@ -85,6 +85,27 @@ def test_an_upstream_that_is_down_says_since_when_why_and_when_it_is_probed(
     assert "provider is down" in run("route", "show", "default").out
 
 
+def test_one_that_an_operator_stopped_is_not_said_to_work(run: Run, engine: Engine, upstream: str) -> None:
+    run("queue", "stop", "--upstream", "provider", "--reason", "too many complaints")
+    listed = run("upstream", "list").out
+    assert "stopped" in listed
+    assert "works" not in listed
+    because = "Mail to the upstream provider was stopped by"
+    shown = run("upstream", "show", "provider").out
+    assert because in shown
+    assert "too many complaints" in shown
+    assert because in run("route", "show", "default").out
+    stop = run("upstream", "show", "provider", "--json").document["standing"]["stop"]
+    assert (stop["upstream"], stop["reason"]) == ("provider", "too many complaints")
+    stand(engine, upstream, State.DOWN, reason="451 4.4.1 Cannot connect: connection refused")
+    assert "down, stopped" in run("upstream", "list").out
+    assert "Cannot connect" in run("upstream", "show", "provider").out
+    run("queue", "start", "--upstream", "provider")
+    assert "stopped" not in run("upstream", "list").out
+    run("queue", "stop")
+    assert "down, stopped" in run("upstream", "list").out
+
+
 def test_one_that_was_slowed_down_says_so(run: Run, engine: Engine, upstream: str) -> None:
     stand(engine, upstream, State.WORKS, slowed_to=2.5)
     assert "2.5 connections of each process" in run("upstream", "show", "provider").out
