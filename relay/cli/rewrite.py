@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli import upstream, user
+from relay.cli import upstream_options, user
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
 from relay.cli.shown import Cell, Fields, Shown, Tone
@@ -86,7 +86,7 @@ def rewrite_user(
 @at_the_desk
 def rewrite_upstream(
     desk: Desk,
-    name: upstream.Name,
+    name: upstream_options.Name,
     *,
     from_address: FromAddress = None,
     from_name: FromName = None,

@@ -16,13 +16,14 @@ app = typer.Typer(
     no_args_is_help=True, help="Which mail goes where: the first route that is for it takes it."
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The route's name, of your choice.")]
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name, of your choice.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
 To = Annotated[
     list[str] | None,
     typer.Option(
         metavar="UPSTREAM[=WEIGHT],…",
         help="Where it leads. Several after commas share its mail by weight; repeat --to for those that "
-        "step in when all before are down.",
+        "step in when none of those before takes mail.",
     ),
 ]
 User = Annotated[
@@ -31,7 +32,9 @@ User = Annotated[
 Sender = Annotated[
     list[str] | None,
     typer.Option(
-        "--from", metavar="PATTERN", help='ann@example.com, example.com or *.example.com; "none": any.'
+        "--from",
+        metavar="PATTERN",
+        help='Senders: ann@example.com, example.com or *.example.com; "none": any.',
     ),
 ]
 Recipient = Annotated[
@@ -52,7 +55,8 @@ SmallerThan = Annotated[
     str | None, typer.Option(metavar="SIZE", help='Of this size or less; "none": of any.')
 ]
 Before = Annotated[
-    str | None, typer.Option(metavar="ROUTE", help="Ask it right before this one; else behind all others.")
+    str | None,
+    typer.Option(metavar="ROUTE", help="Ask it right before this one; else behind all but the default."),
 ]
 
 
@@ -60,7 +64,7 @@ Before = Annotated[
 @at_the_desk
 def add(
     desk: Desk,
-    name: Name,
+    name: NewName,
     *,
     to: To = None,
     user: User = None,

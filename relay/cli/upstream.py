@@ -29,54 +29,34 @@ from relay.cli.service_options import (
     Url,
 )  # fmt: skip
 from relay.cli.shown import Shown, Table
+from relay.cli.upstream_options import (
+    Archive,
+    Ca,
+    Concurrency,
+    Default,
+    Host,
+    Name,
+    NewName,
+    NoTest,
+    PasswordStdin,
+    Port,
+    Sender,
+    Timeout,
+    Tls,
+    Username,
+)  # fmt: skip
 
-app = typer.Typer(no_args_is_help=True, help="Where mail goes.")
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The upstream's name, of your choice.")]
-Host = Annotated[str | None, typer.Option(metavar="HOST", help="Its host name or IP address.")]
-Port = Annotated[
-    int | None,
-    typer.Option(min=1, max=65535, help="Its port; of a new one 587, with --tls implicit 465, for mx 25."),
-]
-Tls = Annotated[
-    Literal["none", "opportunistic", "starttls", "implicit"] | None,
-    typer.Option(
-        help="How it is secured; of a new one starttls, at port 465 implicit, for mx opportunistic. With "
-        "starttls no mail is sent where that is not offered."
-    ),
-]
-Username = Annotated[str | None, typer.Option(metavar="TEXT", help='To log in there; "none": without login.')]
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input; at a terminal, ask.")
-]
-Ca = Annotated[
-    typer.FileText | None,
-    typer.Option(
-        metavar="FILE", help="The certificate to trust instead of the system's authorities, in PEM form."
-    ),
-]
-Sender = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS", help='The account\'s own address, if the user name is none; "none": not set.'
-    ),
-]
-Archive = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help='Gets a copy of every message; "none": nobody does.')
-]
-Timeout = Annotated[int | None, typer.Option(metavar="SECONDS", help="How long each step may take (60).")]
-Concurrency = Annotated[int | None, typer.Option(metavar="NUMBER", help="The most connections at once (10).")]
-Default = Annotated[
-    bool, typer.Option("--default", help="All mail goes there, but that of users with their own.")
-]
-NoTest = Annotated[bool, typer.Option("--no-test", help="Save it without testing it first.")]
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The servers and services that mail is handed to; which mail goes to which: relay route.",
+)
 
 
 @app.command("add")
 @at_the_desk
 def add(
     desk: Desk,
-    name: Name,
+    name: NewName,
     *,
     kind: Annotated[
         Literal[
@@ -94,8 +74,8 @@ def add(
             "brevo",
         ],
         typer.Option(
-            help="A server, each domain's own servers (mx), a service over HTTP, or a sandbox: mail is kept "
-            "here and shown."
+            help="A server (smtp), each domain's own servers (mx), a sandbox, which keeps mail here and "
+            "shows it, or else a service over HTTP."
         ),
     ] = "smtp",
     preset: PresetName = None,
@@ -128,7 +108,7 @@ def add(
     default: Default = False,
     no_test: NoTest = False,
 ) -> Shown:
-    """Add an upstream, after testing it. The first one becomes the default route's."""
+    """Add an upstream, after testing it. The default route leads to the first one."""
     from relay.cli import probe, upstreams
     from relay.cli.services import ServiceWanted, one_preset
     from relay.routing.changes import NewUpstream, add_upstream
@@ -313,7 +293,7 @@ def try_out(
     name: Name,
     *,
     send: Annotated[
-        bool, typer.Option("--send", help="Also send a message, from the account to its own address.")
+        bool, typer.Option("--send", help="Also send a message, from the account's own address to itself.")
     ] = False,
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="From and to this address instead of its own.")

@@ -10,15 +10,16 @@ import typer
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
 from relay.cli.shown import Fields, Shown
-from relay.cli.upstream import Name
+from relay.cli.upstream_options import Name
 
 _NONE = "none"
 
 PerMinute = Annotated[
-    str | None, typer.Option(metavar="NUMBER", help="Messages a minute, of all processes together.")
+    str | None,
+    typer.Option(metavar="NUMBER", help="Messages a minute of the clock, of all processes together."),
 ]
-PerHour = Annotated[str | None, typer.Option(metavar="NUMBER", help="Messages an hour.")]
-PerDay = Annotated[str | None, typer.Option(metavar="NUMBER", help="Messages a day (UTC).")]
+PerHour = Annotated[str | None, typer.Option(metavar="NUMBER", help="Messages an hour, likewise.")]
+PerDay = Annotated[str | None, typer.Option(metavar="NUMBER", help="Messages a day, likewise, in UTC.")]
 BatchSize = Annotated[
     str | None, typer.Option("--batch", metavar="NUMBER", help="Messages in one batch, with --pause.")
 ]
@@ -35,11 +36,19 @@ Recipients = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Recipients in one transaction; the others follow.")
 ]
 Largest = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="The largest message, such as 20M; others go elsewhere.")
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="The largest message, such as 20M; larger ones go to the next upstream of their route, or fail.",
+    ),
 ]
 Beyond = Annotated[
     Literal["wait", "overflow"] | None,
-    typer.Option("--beyond", help="What becomes of mail beyond a limit: it waits, or goes to the next one."),
+    typer.Option(
+        "--beyond",
+        help="What becomes of mail beyond minute, hour, day or batch: it waits, or goes to the next upstream "
+        "of its route.",
+    ),
 ]
 
 
@@ -58,7 +67,7 @@ def limits(
     largest: Largest = None,
     beyond: Beyond = None,
 ) -> Shown:
-    """Show or change how much an upstream is given; "none" takes a limit away."""
+    """Show how much an upstream is given at most, or change it; "none" takes a limit away."""
     from relay.cli import upstreams
     from relay.cli.standings import limits_shown
     from relay.routing.changes import EditUpstream, edit_upstream

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from sqlalchemy import Engine, select
 
-from relay.cli import upstream
+from relay.cli import upstream_options
 from relay.db import tables
 from relay.routing.upstreams import Tls
 from relay.sealing import load_or_make
@@ -210,7 +210,7 @@ def test_the_key_file_is_made_for_its_owner_only(run: Run, nothing: Path) -> Non
 
 
 def test_the_choices_on_the_line_are_those_of_routing() -> None:
-    assert set(get_args(get_args(get_args(upstream.Tls)[0])[0])) == {each.value for each in Tls}
+    assert set(get_args(get_args(get_args(upstream_options.Tls)[0])[0])) == {each.value for each in Tls}
 
 
 def test_an_upstreams_tuning_is_put_back_after_it_was_shown(run: Run, engine: Engine) -> None:
