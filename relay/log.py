@@ -267,7 +267,7 @@ def upstream_shut(*, upstream: str, why: str, until: datetime) -> None:
 
 
 def passed_on(*, delivery: str, upstream: str, why: str) -> None:
-    """A delivery goes to another upstream of its route, untried at the one that takes nothing now."""
+    """A delivery goes to another upstream of its route: the one before takes nothing, or cannot carry it."""
     _emit("passed_on", delivery=delivery, upstream=upstream, why=why)
 
 

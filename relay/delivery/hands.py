@@ -15,7 +15,9 @@ class Held:
     """A delivery in our hands.
 
     `is_hot`: it came from the door in, which keeps its place and its octets counted; else `octets`
-    are those of its content that we took from the budget ourselves.
+    are those of its content that we took from the budget ourselves.  `passed_by` are the upstreams, by
+    id, that it was passed on from this time because of what they said; to those in `unfit_for` it is no use
+    to come back.
     """
 
     claimed: Claimed
@@ -23,6 +25,8 @@ class Held:
     until: datetime
     octets: int = 0
     is_lost: bool = False
+    passed_by: frozenset[str] = frozenset()
+    unfit_for: frozenset[str] = frozenset()
 
 
 class Hands:

@@ -25,6 +25,7 @@ from relay.delivery.bench import Bench
 from relay.delivery.classify import Trouble
 from relay.delivery.clerk import Clerk
 from relay.delivery.destinations import destinations_of
+from relay.delivery.elsewhere import Elsewhere
 from relay.delivery.gait import Gait
 from relay.delivery.hands import Held
 from relay.delivery.line import MOST_ASIDE, Line
@@ -46,7 +47,7 @@ class Lane:
     """Deliveries for one upstream wait here until a runner is free.
 
     *share* is the number of processes that the upstream's concurrency is divided by; *on_room* is
-    called when few are left waiting; *elsewhere* knows another lane for a delivery, if there is one.
+    called when few are left waiting; *elsewhere* knows the other lanes that a delivery may take.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Lane:
         *,
         share: Callable[[], int],
         on_room: Callable[[], None],
-        elsewhere: Callable[[Held], Lane | None],
+        elsewhere: Elsewhere,
     ) -> None:
         self.upstream = upstream
         self.transport: Transport = TRANSPORTS[upstream.kind](upstream, clerk.rules().hostname, clerk.tokens)
@@ -65,7 +66,7 @@ class Lane:
         self._clerk = clerk
         self._share = share
         self._on_room = on_room
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
         self._gait = Gait()
         self._purse: Purse | None = None
         self._was_shut = False  # by its purse
@@ -332,10 +333,7 @@ class Lane:
 
     def pass_on(self, held: Held) -> None:
         """Let another upstream of its route have it, at once; if there is none, the queue."""
-        if (lane := self._elsewhere(held)) is not None and lane is not self:
-            log.passed_on(delivery=str(held.claimed.key), upstream=lane.upstream.name, why=self.why_shut)
-            lane.put(held)
-        else:
+        if not self.elsewhere.take(held, self.upstream.id, self.why_shut):
             self._clerk.give_back(held, self.why_shut)
 
     def _pass_all_on(self) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
+from relay import log
 from relay.current import Current
 from relay.delivery.clerk import Clerk
 from relay.delivery.hands import Held
@@ -75,18 +77,33 @@ class Roads:
                 found[share.lane].append(route_id)
         return found
 
-    def lane_for(self, route_id: str, octets: int = 0) -> Lane | None:
+    def lane_for(self, route_id: str, octets: int = 0, but: AbstractSet[str] = frozenset()) -> Lane | None:
         """The lane that a delivery by this route takes now; None: there is none, see `why_not`.
 
         Lanes of one rank share by weight, as long as each has room.  A message too large for every
-        upstream goes to the first, to be refused in its name.
+        upstream goes to the first, to be refused in its name; but never to one of *but*.
         """
-        shares = self._open(route_id, octets)
+        shares = self._open(route_id, octets, but)
         if len(shares) > 1:
             shares = [share for share in shares if share.lane.room > 0] or shares
             weights = [share.weight for share in shares]
             return self._clerk.rules().rng.choices(shares, weights)[0].lane
         return shares[0].lane if shares else None
+
+    def take(self, held: Held, of: str, why: str) -> bool:
+        """See `Elsewhere`."""
+        claimed = held.claimed
+        lane = self.lane_for(claimed.route_id, claimed.octets, held.passed_by)
+        if lane is None or lane.upstream.id == of:
+            return False
+        log.passed_on(delivery=str(claimed.key), upstream=lane.upstream.name, why=why)
+        lane.put(held)
+        return True
+
+    def may_take(self, held: Held) -> bool:
+        """See `Elsewhere`."""
+        ranks = _without(held.unfit_for, self._ranks_of(held.claimed.route_id))
+        return any(share.lane.bears(held.claimed.octets) for rank in ranks for share in rank)
 
     def why_not(self, route_id: str) -> str:
         """Why there is no lane for this route, in a sentence."""
@@ -102,13 +119,15 @@ class Roads:
                 return lane.why_shut
         return f"Route {route.name} leads to no upstream that is switched on"
 
-    def _open(self, route_id: str, octets: int = 0) -> Sequence[Share]:
+    def _open(self, route_id: str, octets: int = 0, but: AbstractSet[str] = frozenset()) -> Sequence[Share]:
         """The lanes of the first rank that takes the message now."""
         self.heed_changes()
         ranks = self._ways.get(route_id)
         if ranks is None:
             ranks = self._ways[route_id] = self._ranks_of(route_id)
-        if octets and not any(share.lane.bears(octets) for rank in ranks for share in rank):
+        if but:
+            ranks = _without(but, ranks)
+        elif octets and not any(share.lane.bears(octets) for rank in ranks for share in rank):
             octets = 0
         for rank in ranks:
             if found := [share for share in rank if share.lane.is_open and share.lane.bears(octets)]:
@@ -162,7 +181,11 @@ class Roads:
                 self._clerk,
                 share=self._share,
                 on_room=self._on_room,
-                elsewhere=lambda held: self.lane_for(held.claimed.route_id, held.claimed.octets),
+                elsewhere=self,
             )
             self._lanes[upstream.id].hear(self._heard.get(upstream.id, ()))
         return self._lanes[upstream.id]
+
+
+def _without(but: AbstractSet[str], ranks: Sequence[Sequence[Share]]) -> Sequence[Sequence[Share]]:
+    return [[share for share in rank if share.lane.upstream.id not in but] for rank in ranks]

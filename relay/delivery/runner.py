@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from relay import log
 from relay.delivery.classify import Scope, Step, Trouble, asks_for_less
 from relay.delivery.clerk import Clerk
+from relay.delivery.elsewhere import is_for_others, left_to_others
 from relay.delivery.hands import Held
 from relay.delivery.link import Link
 from relay.delivery.outgoing import Letter
@@ -79,7 +80,7 @@ class Runner:
                 why_not = _TOO_LARGE
             if content is None or link is None or why_not is not None:
                 assert why_not is not None
-                self._clerk.conclude(held, content or b"", self._nothing_sent(held, began_at, why_not))
+                self._conclude(held, content or b"", self._nothing_sent(held, began_at, why_not))
             else:
                 tried = await self._offer(held, content, link)
                 await self._see_to(held, content, tried, link)
@@ -130,7 +131,7 @@ class Runner:
         if (complaint := _complaint(link, tried.answers)) is not None:
             self._lane.slow_down(complaint)
         if trouble is None:
-            self._clerk.conclude(held, content, tried)
+            self._conclude(held, content, tried)
             if any(reply.is_success for reply in tried.answers.replies.values()):
                 self._clerk.succeeded(link.upstream.id)
             self._lane.works()
@@ -144,6 +145,20 @@ class Runner:
             self._lane.works()
         elif self._is_passed_on(held, trouble, was_fresh=was_fresh):
             return
+        self._conclude(held, content, tried)
+
+    def _conclude(self, held: Held, content: bytes, tried: Try) -> None:
+        """Write down how it ended, unless another upstream of its route has it now."""
+        answers, elsewhere, upstream = tried.answers, self._lane.elsewhere, self._lane.upstream
+        if answers.unfit:
+            held.unfit_for |= {upstream.id}
+        if is_for_others(answers, is_one_of_many=bool(self._lane.destination(held))):
+            held.passed_by |= {upstream.id}
+            why = next(iter(answers.replies.values()))
+            if elsewhere.take(held, upstream.id, f"Upstream {upstream.name}: {why}"):
+                return
+        if answers.unfit and elsewhere.may_take(held):
+            tried = replace(tried, answers=left_to_others(answers, upstream.name))
         self._clerk.conclude(held, content, tried)
 
     def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
@@ -165,7 +180,9 @@ class Runner:
 
     def _nothing_sent(self, held: Held, began_at: datetime, why_not: Reply) -> Try:
         numbers = [r.number for r in held.claimed.envelope.recipients]
-        answers = Answers(dict.fromkeys(numbers, why_not), unheard=frozenset(numbers))
+        everybody = frozenset(numbers)
+        unfit = everybody if why_not is _TOO_LARGE else frozenset()
+        answers = Answers(dict.fromkeys(numbers, why_not), unheard=everybody, unfit=unfit)
         return Try(self._lane.upstream, began_at, self._clerk.clock.now(), answers)
 
     async def _hang_up(self) -> None:

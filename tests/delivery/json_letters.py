@@ -86,6 +86,7 @@ async def refused(kind: Kind, web: FakeWeb, content: bytes, *to: str) -> str:
     assert answers.trouble is None
     assert web.asked == []
     assert len(answers.replies) == len(to or ("bob", "cho"))
+    assert answers.unfit == set(answers.replies), "another upstream may take it"
     (reply,) = set(answers.replies.values())
     assert reply.is_permanent
     return f"{reply.status} {reply.text}"

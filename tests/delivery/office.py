@@ -198,6 +198,14 @@ class Office:
 
         await eventually(is_there)
 
+    async def until_settled(self, message_id: str) -> None:
+        """Wait until every recipient of the message has its end."""
+
+        async def all_are() -> bool:
+            return "open" not in {state for state, _ in (await self.ends(message_id)).values()}
+
+        await eventually(all_are)
+
 
 async def eventually(condition: Callable[[], Any]) -> None:
     """Wait until *condition* holds; how long that takes is no matter, unless it is for ever."""

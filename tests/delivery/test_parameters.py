@@ -14,6 +14,7 @@ from relay.delivery.transports.parameters import (
     mail_command,
     rcpt_command,
     refused_unasked,
+    unfit,
 )
 from relay.mail.address import Address
 from relay.mail.envelope import Body, Recipient
@@ -99,6 +100,7 @@ def test_the_time_that_is_left_is_told_also_when_it_is_over() -> None:
     assert mail(offers=offers, by_seconds=-5, by_mode="NT").endswith(" BY=-5;NT")
     late = replace(ANN, by_seconds=0, by_mode="R")
     assert refused_unasked(late, LETTER, offers) == {1: TOO_LATE}
+    assert unfit({1: TOO_LATE, 2: NEEDS_SMTPUTF8}) == {2}, "it is too late for every upstream"
 
 
 def test_requiretls_counts_only_behind_verified_tls() -> None:

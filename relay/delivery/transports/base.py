@@ -19,10 +19,11 @@ from relay.routing.upstreams import Upstream
 class Answers:
     """What one offer of a message brought: exactly one last word for each recipient, by number.
 
-    The words to those in `unheard` are our own: the upstream said nothing about them.  `trouble` is
-    set if the connection is of no more use.  `is_untried` then says that nothing of the message was
-    sent, so that it may be offered again at once; `perhaps_delivered`, that all of it was and the
-    answer is missing, so that the upstream may have taken it (RFC 5321 §4.5.3.2.6, RFC 1047).
+    The words to those in `unheard` are our own: the upstream said nothing about them.  Of these, `unfit`
+    are those whom this upstream cannot serve at all, and another may.  `trouble` is set if the connection
+    is of no more use.  `is_untried` then says that nothing of the message was sent, so that it may be
+    offered again at once; `perhaps_delivered`, that all of it was and the answer is missing, so that the
+    upstream may have taken it (RFC 5321 §4.5.3.2.6, RFC 1047).
     """
 
     replies: Mapping[int, Reply]
@@ -30,6 +31,7 @@ class Answers:
     trouble: Trouble | None = None
     is_untried: bool = False
     perhaps_delivered: bool = False
+    unfit: frozenset[int] = frozenset()
 
 
 class Connection(Protocol):

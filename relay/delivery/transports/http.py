@@ -23,7 +23,7 @@ from relay.delivery.classify_http import broken, said
 from relay.delivery.oauth.grants import NoToken
 from relay.delivery.oauth.tokens import TokenSource
 from relay.delivery.transports.base import Answers
-from relay.delivery.transports.parameters import refused_unasked
+from relay.delivery.transports.parameters import refused_unasked, unfit
 from relay.delivery.transports.services import SERVICES
 from relay.delivery.transports.services.base import Parcel, Request, Response, Unfit
 from relay.delivery.transports.trust import Trust
@@ -115,18 +115,19 @@ class HttpConnection:
         numbers = [recipient.number for recipient in envelope.recipients]
         replies = refused_unasked(envelope, content, self.offers)
         willing = [r for r in envelope.recipients if r.number not in replies]
+        misfits = unfit(replies)
         now_asked, later = willing[: service.most_recipients], willing[service.most_recipients :]
         replies |= {recipient.number: _THE_REST for recipient in later}
         unheard = frozenset(replies)
         if not now_asked:
-            return Answers(replies, unheard)
+            return Answers(replies, unheard, unfit=misfits)
         try:
             open_to = replace(envelope, recipients=tuple(willing))
             parcel = Parcel(self._upstream, open_to, tuple(now_asked), content, priority, self._now())
             replies |= await self._sent(parcel)
-        except Unfit as unfit:
-            everybody = dict.fromkeys((recipient.number for recipient in willing), unfit.reply)
-            return Answers(replies | everybody, frozenset(numbers))
+        except Unfit as fault:
+            everybody = dict.fromkeys((recipient.number for recipient in willing), fault.reply)
+            return Answers(replies | everybody, frozenset(numbers), unfit=misfits.union(everybody))
         except Trouble as trouble:
             is_doubtful = trouble.step is Step.DOT
             told = as_told(trouble.reply, trouble.scope)
@@ -138,8 +139,9 @@ class HttpConnection:
                 trouble,
                 is_untried=trouble.step is Step.MAIL,
                 perhaps_delivered=is_doubtful,
+                unfit=misfits,
             )
-        return Answers(replies, unheard)
+        return Answers(replies, unheard, unfit=misfits)
 
     async def close(self) -> None:
         """Hang up."""

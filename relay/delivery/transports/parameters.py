@@ -92,6 +92,11 @@ def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[
     return {r.number: NEEDS_SMTPUTF8 for r in everybody if not _can_be_told(r.address)}
 
 
+def unfit(refused: Mapping[int, Reply]) -> frozenset[int]:
+    """Those of the *refused* whom an upstream with other offers may serve: not if it is too late anyhow."""
+    return frozenset([number for number, reply in refused.items() if reply is not TOO_LATE])
+
+
 def mail_command(envelope: Envelope, content: bytes, priority: Priority, offers: Offers) -> bytes:
     """MAIL with all that the upstream understands of what it should know."""
     words = [f"MAIL FROM:<{_spelled(envelope.sender, offers)}>"]

@@ -19,6 +19,7 @@ from relay.delivery.classify import (
     too_many_recipients,
 )
 from relay.delivery.transports.base import Answers
+from relay.delivery.transports.parameters import unfit
 from relay.delivery.transports.replies import Answer
 from relay.mail.reply import Reply
 
@@ -30,6 +31,7 @@ class Transaction:
         "_all",
         "_last_words",
         "_unasked",
+        "_unfit",
         "accepted",
         "is_begun",
         "is_mail_refused",
@@ -41,6 +43,7 @@ class Transaction:
         self._all = tuple(numbers)
         self._last_words = dict(refused)
         self._unasked = frozenset(refused)
+        self._unfit = unfit(refused)
         self.accepted: list[int] = []
         self.trouble: Trouble | None = None
         self.is_mail_refused = False
@@ -95,7 +98,7 @@ class Transaction:
     def answers(self) -> Answers:
         """The outcome; whoever got no word of his own is told the trouble."""
         if self.trouble is None:
-            return Answers(self._last_words, self._unasked)
+            return Answers(self._last_words, self._unasked, unfit=self._unfit)
         unheard = self._undecided()
         is_doubtful = self.is_out and bool(unheard)
         told = as_told(self.trouble.reply, self.trouble.scope)
@@ -106,6 +109,7 @@ class Transaction:
             self.trouble,
             is_untried=not self.is_begun,
             perhaps_delivered=is_doubtful,
+            unfit=self._unfit,
         )
 
     def _undecided(self) -> list[int]:
