@@ -228,6 +228,15 @@ def bounced(*, message: str, bounce: str, recipients: int) -> None:
     _emit("bounced", message=message, bounce=bounce, recipients=recipients)
 
 
+def archive_failed(*, archive: str, original: str, copy: str, reply: str) -> None:
+    """An archive did not get its copy of a message, and nobody tries again."""
+    _writer.write(
+        "warning",
+        "archive_failed",
+        {"archive": archive, "message": original, "copy": copy, "reply": reply},
+    )
+
+
 def upstream_down(*, upstream: str, reply: Reply, until: datetime) -> None:
     """An upstream cannot be reached; nothing is sent there until then."""
     _writer.write(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from relay import log
 from relay.delivery.rules import Rules
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.priority import Priority
-from relay.queue.items import Acceptance, Claimed, Origin, Part
+from relay.mail.reply import Reply
+from relay.notify.archive import archive_notice
+from relay.queue.items import Acceptance, Claimed, Notice, Origin, Part, Settlement
 from relay.queue.rank import rank_at
 from relay.routing.upstreams import Upstream
 
@@ -21,7 +24,7 @@ def archive_copies(
 
     It is made for each transaction that was taken, and the queue keeps the first of a message, also
     of one sent in parts, or to some only at the second try.  It goes the way of the original, behind
-    all other mail, and nobody is told if it does not arrive.
+    all other mail; its ENVID (RFC 3461 §4.4) says of which message it is.
     """
     if upstream.archive_address is None or claimed.origin in _NOT_COPIED:
         return ()
@@ -30,6 +33,7 @@ def archive_copies(
         recipients=(Recipient(1, upstream.archive_address, notify="NEVER"),),
         body=claimed.envelope.body,
         smtputf8=claimed.envelope.smtputf8,
+        envid=claimed.key.message_id,
     )
     priority = Priority.VERY_LOW
     rank = rank_at(now, priority, rules.settings)
@@ -45,3 +49,23 @@ def archive_copies(
             parts=(Part(1, claimed.route_id, (1,), due_at=now, rank_at=rank),),
         ),
     )
+
+
+def lost_copies(claimed: Claimed, reply: Reply, now: datetime, rules: Rules) -> tuple[Notice, ...]:
+    """What the operator is to hear of *claimed*, which failed with *reply*: only of an archive's copy."""
+    if claimed.origin is not Origin.ARCHIVE:
+        return ()
+    notice = archive_notice(
+        str(claimed.envelope.recipients[0].address),
+        original=claimed.envelope.envid or "unknown",
+        copy=claimed.key.message_id,
+        reply=str(reply),
+        notice_id=rules.new_id(now),
+    )
+    return (notice,)
+
+
+def warn_of_lost_copies(settlement: Settlement) -> None:
+    """Log each copy for an archive that failed, once that is committed."""
+    for notice in settlement.notices:
+        log.archive_failed(**notice.facts)

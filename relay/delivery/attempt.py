@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from relay import log
-from relay.delivery.archive import archive_copies
+from relay.delivery.archive import archive_copies, lost_copies
 from relay.delivery.classify import is_enough_for_now
 from relay.delivery.news import news_of
 from relay.delivery.reports import reports_of
@@ -19,7 +19,8 @@ from relay.delivery.tried import Try
 from relay.mail.disposition import Disposition, Outcome, disposition_of
 from relay.mail.envelope import Recipient
 from relay.mail.reply import Reply
-from relay.queue.items import Acceptance, AttemptRecord, Claimed, Origin, Settlement
+from relay.notify.report import Action
+from relay.queue.items import Acceptance, AttemptRecord, Claimed, Notice, Origin, Settlement
 from relay.queue.parts import cut
 from relay.queue.rank import rank_at
 
@@ -35,9 +36,12 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
     retry_at = _retry_at(claimed, tried, rules) if Disposition.DEFERRED in ends else None
     is_expired = retry_at is not None and retry_at >= claimed.expires_at
     followers: tuple[Acceptance, ...] = ()
+    notices: tuple[Notice, ...] = ()
     news = news_of(claimed, outcomes, tried, is_tried_again=not is_expired)
     if news:
         followers = reports_of(claimed, content, news, now, rules)
+        if Action.FAILED in news:
+            notices = lost_copies(claimed, news[Action.FAILED][0].reply, now, rules)
     if Disposition.DELIVERED in ends:
         followers += archive_copies(claimed, tried.sent or content, tried.upstream, now, rules)
     return Settlement(
@@ -47,6 +51,7 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
         retry_at=None if is_expired else retry_at,
         rank_at=None if is_expired else retry_at and rank_at(retry_at, claimed.priority, rules.settings),
         bounces=followers,
+        notices=notices,
         keeps_content=tried.keeps_content,
         is_expired=is_expired,
         left=cut(left, tried.upstream.limits.recipients or max(len(left), 1)),

@@ -14,6 +14,7 @@ from relay import log
 from relay.budget import Budget
 from relay.clock import Clock
 from relay.db.database import Database
+from relay.delivery.archive import warn_of_lost_copies
 from relay.delivery.attempt import announce_followers, bare_settlement_of, settlement_of, tell
 from relay.delivery.hands import Hands, Held
 from relay.delivery.ledger import DATABASE_AWAY, Ledger
@@ -132,6 +133,8 @@ class Clerk:
         if not settled.is_ours:
             log.lease_lost(delivery=str(held.claimed.key))
         self.hands.let_go(held)
+        if settlement.notices:
+            warn_of_lost_copies(settlement)
         if settled.accepted:
             announce_followers(settlement, settled.accepted)
         if settled.accepted or settlement.left:

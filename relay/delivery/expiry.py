@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from relay.delivery.archive import lost_copies
 from relay.delivery.reports import reports_of
 from relay.delivery.rules import Rules
 from relay.mail.disposition import Disposition, Outcome
@@ -23,5 +24,6 @@ def settlement_of_expired(claimed: Claimed, content: bytes, now: datetime, rules
         record=AttemptRecord(upstream=None, started_at=now, finished_at=now, reply=reply),
         outcomes=tuple(Outcome(recipient.number, Disposition.FAILED, reply) for recipient in recipients),
         bounces=reports_of(claimed, content, {Action.FAILED: fates}, now, rules),
+        notices=lost_copies(claimed, reply, now, rules),
         is_expired=True,
     )

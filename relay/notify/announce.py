@@ -8,7 +8,7 @@ from typing import NamedTuple
 from relay.ids import moment_of
 from relay.mail.address import Address
 from relay.mail.dates import date_text
-from relay.notify import attack, consent, mismatch, quota, templates
+from relay.notify import archive, attack, consent, mismatch, quota, templates
 from relay.queue import metered
 from relay.queue.items import Notice
 
@@ -69,6 +69,12 @@ def _upstream_token(notice: Notice, to: Address, _words: str, hostname: str) -> 
     return Announcement(to, templates.CONSENT_ENDED_SUBJECT.format(**facts), text)
 
 
+def _archive_failed(notice: Notice, to: Address, _words: str, hostname: str) -> Announcement:
+    facts = {name: _printable(fact) for name, fact in notice.facts.items()}
+    text = templates.ARCHIVE_FAILED.format(**facts, hostname=hostname, when=date_text(moment_of(notice.id)))
+    return Announcement(to, templates.ARCHIVE_FAILED_SUBJECT.format(**facts), text)
+
+
 def _printable(fact: str) -> str:
     """What a client made up must not move anything in the letter."""
     return "".join(c if c.isprintable() else "?" for c in fact)
@@ -80,6 +86,7 @@ _Teller = Callable[[Notice, Address, str, str], Announcement]
 _KINDS: Mapping[str, tuple[_Teller, str, str]] = {
     mismatch.KIND: (_sender_mismatch, templates.TO_USER, templates.TO_OPERATOR),
     metered.KIND: (_quota, "", ""),
+    archive.KIND: (_archive_failed, "", ""),
     consent.KIND: (_upstream_token, "", ""),
     attack.KIND: (_account_attacked, templates.ATTACKED_TO_USER, templates.ATTACKED_TO_OPERATOR),
 }

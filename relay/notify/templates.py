@@ -202,6 +202,24 @@ ATTACKED_TO_OPERATOR = """\
 "relay logins list --user {user}" shows from where. If it is a program with an old password, set it right;
 if not, nobody got in."""
 
+ARCHIVE_FAILED_SUBJECT = "The archive {archive} did not get its copy of a message"
+
+ARCHIVE_FAILED = """\
+This is the mail server {hostname}.
+
+A copy for the archive {archive} failed for good, and is not tried again. The message itself was delivered.
+
+    When: {when}
+    The message: {original}
+    Its copy: {copy}
+    The last word about the copy: {reply}
+
+"relay message show {copy}" has its story. See that the archive takes mail again. What it misses must be
+brought there by other means: each copy that failed is an event "archive_failed" in the log.
+
+You will hear of this once a day as long as it goes on, however many copies fail.
+"""
+
 CONSENT_ENDED_SUBJECT = "The upstream {upstream} no longer lets the relay log in"
 
 CONSENT_ENDED = """\

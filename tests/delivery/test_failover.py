@@ -7,10 +7,8 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine
 
-from relay import log
 from relay.db import nodes
 from relay.db.database import Database
 from relay.db.engine import read_with, write_with
@@ -21,14 +19,6 @@ from tests.delivery.test_limits import all_done, known, stands, takes
 from tests.kit.upstream import FakeUpstream, once_open
 
 TOLD = ("upstream_down", "passed_on", "upstream_probed", "upstream_up", "attempt_finished")
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> StringIO:
-    stream = StringIO()
-    monkeypatch.setattr(log._writer, "stream", stream)
-    monkeypatch.setattr(log._writer, "as_json", True)
-    return stream
 
 
 def told(lines: StringIO) -> list[tuple[str, str]]:
