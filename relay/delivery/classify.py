@@ -168,6 +168,25 @@ _ENHANCED: Mapping[Step, str] = {
 }
 
 
+_OUR_OWN = (  # also what a runner says for the next upstream, or for the relay
+    "A fault of the relay itself ",
+    "It waits for another upstream: ",
+    "Its turn comes in the next transaction",
+    "The content of the message is gone",
+    "The connection was closed before ",
+    "No answer to ",
+    "No token to log in with: ",
+    "The relay was stopped before ",
+    "The upstream broke the protocol ",
+    *(f"{words}: " for words in _OPENING.values()),
+)
+
+
+def is_our_own(reply: Reply) -> bool:
+    """Whether *reply*, as it was written down, is what this room says where no upstream gave an answer."""
+    return reply.text.startswith(_OUR_OWN)
+
+
 def cannot_open(step: Step, fault: Exception) -> Trouble:
     """Something went wrong before the first transaction: that is the upstream's trouble.
 

@@ -17,6 +17,7 @@ from relay.notify.report import Action, Fate
 from relay.queue.conditions import IS_RESTING
 from relay.queue.content import read_content
 from relay.queue.items import AttemptRecord, Claimed, Lease, Settlement
+from relay.queue.last_words import LastWords, last_words
 from relay.queue.leasing import LEASABLE, lease_rows
 from relay.queue.orders import find
 from relay.queue.selection import Selection
@@ -59,7 +60,8 @@ def _fail_now(tx: Connection, item: FailNow) -> GivenUp:
     lease = Lease("an operator", item.now + timedelta(minutes=1))
     reports = 0
     for claimed in lease_rows(tx, found, lease):
-        (settled,) = settle(tx, [_settlement(item, claimed, _content_of(tx, claimed))])
+        last = last_words(tx, [claimed.key], item.rules.routing, item.now)[claimed.key]
+        (settled,) = settle(tx, [_settlement(item, claimed, _content_of(tx, claimed), last)])
         reports += len(settled.accepted)
     return GivenUp(len(found), reports)
 
@@ -70,10 +72,13 @@ def _content_of(tx: Connection, claimed: Claimed) -> bytes:
     return read_content(tx, claimed.key.message_id) or b""
 
 
-def _settlement(item: FailNow, claimed: Claimed, content: bytes) -> Settlement:
+def _settlement(item: FailNow, claimed: Claimed, content: bytes, last: LastWords) -> Settlement:
     reply = Reply(554, "0.0", item.reason)
     recipients = claimed.envelope.recipients
-    fates = [Fate(recipient, reply) for recipient in recipients]
+    fates = [
+        Fate(r, reply, by_operator=True, tried_at=last.tried_at, is_untried=last.tried_at is None)
+        for r in recipients
+    ]
     return Settlement(
         claimed=claimed,
         record=AttemptRecord(upstream=None, started_at=item.now, finished_at=item.now, reply=reply),

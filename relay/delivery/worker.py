@@ -32,6 +32,7 @@ from relay.queue.demand import routes_in_demand
 from relay.queue.handover import HandOver
 from relay.queue.items import Claimed
 from relay.queue.janitor import AT_MOST, ExpiryOrder, claim_expired, has_due, promote
+from relay.queue.last_words import LastWords, last_words
 from relay.queue.stops import Stops
 from relay.routing.routes import RoutingTable
 from relay.routing.standing import load_stands
@@ -224,15 +225,19 @@ class Worker:
         if freed := await self._db.write(take_back, TakeBack(now)):
             log.leases_taken_back(deliveries=freed, why="their leases ran out")
         order = ExpiryOrder(self._owner, now, LEASE, _EXPIRED_AT_ONCE)
-        for claimed in await self._db.write(claim_expired, order):
-            await self._give_up(self._hands.take(claimed), now)
+        if expired := await self._db.write(claim_expired, order):
+            keys = [claimed.key for claimed in expired]
+            # Before they are taken: if this cannot be read, their leases run out.
+            last = await self._db.read(last_words, keys, self._clerk.rules().routing, now)
+            for claimed in expired:
+                await self._give_up(self._hands.take(claimed), last[claimed.key], now)
         while await tell_of_delays(self._db, now, self._clerk.rules()):
             self._go_on()
 
-    async def _give_up(self, held: Held, now: datetime) -> None:
+    async def _give_up(self, held: Held, last: LastWords, now: datetime) -> None:
         content = await self._clerk.content_of(held)
         try:
-            settlement = settlement_of_expired(held.claimed, content or b"", now, self._clerk.rules())
+            settlement = settlement_of_expired(held.claimed, content or b"", last, now, self._clerk.rules())
             self._clerk.enter(held, settlement)
         finally:
             self._clerk.content_done(held)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_address
 
 from relay.mail.address import Address
 from relay.mail.dates import date_text
@@ -56,7 +57,9 @@ class Fate:
 
     `reply` is the last word about it: of the server `remote`, or our own if that is None.
     `is_expired`: nobody refused it, but the time for trying is over.  `is_due`: the report is owed
-    whatever NOTIFY does not ask for, because of the time that the sender set (RFC 2852).
+    whatever NOTIFY does not ask for, because of the time that the sender set (RFC 2852).  `by_operator`: no
+    server decided it, but whoever runs the relay.  `tried_at` is when it was tried last, if not just now;
+    `is_untried`: it never was.
     """
 
     recipient: Recipient
@@ -64,6 +67,9 @@ class Fate:
     remote: str | None = None
     is_expired: bool = False
     is_due: bool = False
+    by_operator: bool = False
+    tried_at: datetime | None = None
+    is_untried: bool = False
 
 
 def compose_report(  # noqa: PLR0913  each is a fact of its own
@@ -181,12 +187,23 @@ def _told(news: News, fate: Fate) -> str:
         return templates.REPORT_ANSWER.format(
             address=fate.recipient.address, said_by=speaker, reply=fate.reply
         )
-    why, advice = templates.WHY["4.7"] if fate.is_expired else templates.meaning(fate.reply)
+    why, advice = _meaning(fate)
     if fate.is_expired:
         speaker = f"The last answer, of {fate.remote}" if fate.remote else "What we noted last"
+    elif fate.by_operator:
+        speaker = "The reason given"
     return templates.REPORT_RECIPIENT.format(
         address=fate.recipient.address, why=why, said_by=speaker, reply=fate.reply, advice=advice
     )
+
+
+def _meaning(fate: Fate) -> tuple[str, str]:
+    """What happened, and what the sender can do about it."""
+    if fate.by_operator:
+        return templates.GIVEN_UP_BY_OPERATOR
+    if fate.is_expired:
+        return templates.NEVER_SENT if fate.is_untried else templates.WHY["4.7"]
+    return templates.meaning(fate.reply)
 
 
 def _status(news: News) -> Entity:
@@ -219,13 +236,14 @@ def _recipient_group(news: News, fate: Fate) -> bytes:
         raw_field("Final-Recipient", address_field(recipient.address)),
         raw_field("Action", news.action.value),
         raw_field("Status", _status_code(news, fate)),
-        raw_field("Remote-MTA", f"dns; {_token(fate.remote)}") if fate.remote else b"",
+        raw_field("Remote-MTA", f"dns; {_mta_name(fate.remote)}") if fate.remote else b"",
         field("Diagnostic-Code", f"{'smtp' if fate.remote else 'x-relay'}; {_diagnostic(reply)}"),
     ]
-    if news.action is Action.DELAYED:  # perhaps not tried at all, for its upstream is down
+    is_late = news.action is Action.DELAYED  # perhaps not tried at all, for its upstream is down
+    if (tried_at := fate.tried_at or (None if fate.is_untried or is_late else news.now)) is not None:
+        lines.append(raw_field("Last-Attempt-Date", date_text(tried_at)))
+    if is_late:
         lines.append(raw_field("Will-Retry-Until", date_text(news.claimed.expires_at)))
-    else:
-        lines.append(raw_field("Last-Attempt-Date", date_text(news.now)))
     return b"".join(lines)
 
 
@@ -243,8 +261,13 @@ def _original(orcpt: str) -> str:
     return f"{kind}; {xtext_decoded(address)}"
 
 
-def _token(remote: str) -> str:
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in remote)
+def _mta_name(remote: str) -> str:
+    """A host's name; an address as the literal that RFC 3464 §2.1.2 wants (RFC 5321 §4.1.3)."""
+    try:
+        address = ip_address(remote)
+    except ValueError:
+        return "".join(c if c.isascii() and c.isprintable() else "?" for c in remote)
+    return f"[{'IPv6:' if address.version == 6 else ''}{address}]"
 
 
 def _diagnostic(reply: Reply) -> str:

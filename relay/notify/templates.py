@@ -138,6 +138,17 @@ WHY: Mapping[str, tuple[str, str]] = {
 }
 
 
+GIVEN_UP_BY_OPERATOR = (
+    "whoever runs this mail server took the message out of the queue; no other server refused it.",
+    "Read the reason above; ask whoever runs your mail.",
+)
+
+NEVER_SENT = (
+    "the message could not be sent to any server until its time was over.",
+    "If the message still matters, send it again or reach the recipient in another way.",
+)
+
+
 def meaning(reply: Reply) -> tuple[str, str]:
     """Say what *reply* means and what the sender can do about it."""
     subject = reply.enhanced.partition(".")[0]

@@ -6,14 +6,13 @@ delivery has the moment, if anybody asked for it, and loses it in the transactio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from relay.db.tables import deliveries, recipients
-from relay.mail.reply import Reply
+from relay.db.tables import deliveries
 from relay.queue.accept import accept
 from relay.queue.conditions import IS_LATE_UNTOLD
 from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease
@@ -24,14 +23,11 @@ from relay.queue.leasing import LEASABLE, OF_KEY, claimed_of, open_recipients, p
 class Late:
     """A delivery that waits beyond the moment that its sender had in mind.
 
-    `claimed` is in nobody's hands, its lease means nothing.  `words` are the last about each recipient,
-    by number, as far as any was tried; `reason` is why the delivery waits now.
+    `claimed` is in nobody's hands, its lease means nothing.
     """
 
     claimed: Claimed
     late_at: datetime
-    reason: str | None
-    words: Mapping[int, Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +41,10 @@ class LateTold:
 
 _NOW = bindparam("now", type_=deliveries.c.late_at.type)
 _LATE = (
-    select(*LEASABLE, deliveries.c.late_at, deliveries.c.reason)
+    select(*LEASABLE, deliveries.c.late_at)
     .where(IS_LATE_UNTOLD, deliveries.c.late_at <= _NOW)
     .order_by(deliveries.c.late_at)
     .limit(bindparam("limit"))
-)
-_WORDS = select(recipients.c.message_id, recipients.c.number, recipients.c.reply).where(
-    recipients.c.message_id.in_(bindparam("message_ids", expanding=True)), recipients.c.reply.is_not(None)
 )
 _TOLD = (
     update(deliveries)
@@ -66,15 +59,9 @@ def find_late(tx: Connection, now: datetime, limit: int) -> list[Late]:
     if not rows:
         return []
     message_ids = {row.message_id for row in rows}
-    words: dict[str, dict[int, Reply]] = {message_id: {} for message_id in message_ids}
-    for message_id, number, reply in tx.execute(_WORDS, {"message_ids": list(message_ids)}):
-        words[message_id][number] = Reply.parse(int(reply[:3]), [reply[4:]])
     found = claimed_of(tx, rows, open_recipients(tx, message_ids), Lease("nobody", now))
-    facts = {DeliveryKey(row.message_id, row.part): row for row in rows}
-    return [
-        Late(each, facts[each.key].late_at, facts[each.key].reason, words[each.key.message_id])
-        for each in found
-    ]
+    late_at = {DeliveryKey(row.message_id, row.part): row.late_at for row in rows}
+    return [Late(each, late_at[each.key]) for each in found]
 
 
 def tell_late(tx: Connection, items: Sequence[LateTold]) -> list[bool]:

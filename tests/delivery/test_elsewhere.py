@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from relay.db.database import Database
+from relay.delivery.classify import is_our_own
 from relay.mail.envelope import Envelope
+from relay.mail.reply import Reply
 from relay.queue.accept import accept
 from relay.routing.limits import Limits
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
@@ -83,6 +85,7 @@ async def test_it_waits_for_one_that_may_carry_it_but_is_down(db: Database) -> N
             said = "552 5.3.4 The message is larger than the upstream accepts"
             told = f'452 4.5.3 It waits for another upstream: first cannot carry it ("{said}")'
             assert end == ("open", told)
+            assert is_our_own(Reply.parse(452, [told[4:]])), "no report puts it into the mouth of a server"
             await office.turn(timedelta(hours=1))
             await office.until_state(message, "done")
             assert (await office.ends(message))[1][0] == "delivered"

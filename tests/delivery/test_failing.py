@@ -31,6 +31,10 @@ async def test_mail_that_is_given_up_ends_as_failed_and_its_sender_hears_why(db:
     content = await db.read(read_content, report.id)
     assert content is not None
     assert b"Diagnostic-Code: x-relay; 554 5.0.0 The campaign was called off" in content
+    assert b"whoever runs this mail server took the message out of the queue; no other server" in content
+    assert b"The reason given: 554 5.0.0 The campaign was called off" in content
+    assert b"recipient's server" not in content
+    assert b"Last-Attempt-Date" not in content, "it never was tried"
     assert await db.read(read_content, message) is None
     (attempt,) = await office.attempts(message)
     assert attempt.upstream is None

@@ -20,7 +20,7 @@ from relay.routing.routes import Leg, Route, RoutingTable
 from relay.routing.upstreams import Kind, Upstream
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
 from tests.delivery.office import Office, eventually
-from tests.kit.upstream import ALL, FakeUpstream
+from tests.kit.upstream import ALL, DROP, FakeUpstream
 from tests.kit.web import FakeWeb
 
 HOUR = timedelta(hours=1)
@@ -64,7 +64,7 @@ async def test_success_is_reported_where_the_upstream_will_not(db: Database, ups
         await office.until_state(message, "done")
         (report,) = await reports(office)
     assert (report["Action"], report["Status"]) == ("relayed", "2.0.0")
-    assert report["Remote-MTA"] == "dns; 127.0.0.1"
+    assert report["Remote-MTA"] == "dns; [127.0.0.1]"
 
 
 @pytest.mark.parametrize("notify", [None, "NEVER", "FAILURE,DELAY"])
@@ -101,7 +101,60 @@ async def test_a_delay_is_told_once_and_to_who_asked(db: Database, upstream: Fak
             await office.turn(timedelta(hours=4, minutes=30) if attempt > 2 else HOUR * 1.5)
         (report,) = await reports(office)
     assert (report["Action"], report["Status"]) == ("delayed", "4.3.0")
+    assert report["Diagnostic-Code"] == "smtp; 451 4.3.0 Not now"
+    assert report["Remote-MTA"] == "dns; [127.0.0.1]"
+    assert report["Last-Attempt-Date"] is not None
     assert report["Will-Retry-Until"] is not None
+
+
+async def test_what_we_noted_of_a_silent_server_is_not_put_into_its_mouth(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    upstream.on("RCPT", DROP, matching="bob")
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        message = await send(
+            office, replace(asking("DELAY"), deliver_by=office.clock.now() + HOUR, by_mode="N")
+        )
+        await eventually(lambda: has_attempts(office, message, 1))
+        await office.turn(HOUR)
+        await eventually(lambda: is_reported(office))
+        (report,) = await reports(office)
+    said = " ".join(report["Diagnostic-Code"].split())
+    assert said == "x-relay; 451 4.4.2 The connection was closed before the answer to DATA"
+    assert report["Remote-MTA"] is None
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_what_expires_brings_back_the_last_real_reason(
+    db: Database, upstream: FakeUpstream, is_up: bool
+) -> None:
+    upstream.on("RCPT", "451 4.2.2 Mailbox is full", matching="bob")
+    upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
+    if not is_up:
+        await upstream.stop()
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        message = await send(office, asking(None), lifetime=timedelta(minutes=40))
+        if is_up:
+            await office.until_state(message, "waiting")
+        else:
+            await eventually(lambda: is_known_as_down(office, message))
+        await office.turn(timedelta(minutes=40))
+        await office.until_state(message, "done")
+        (end,) = (await office.ends(message)).values()
+        (report,) = await reports(office)
+    said = " ".join(report["Diagnostic-Code"].split())
+    assert report["Status"] == "4.4.7"
+    if is_up:
+        assert end == ("expired", "451 4.4.7 Not delivered within 40 minutes: 451 4.2.2 Mailbox is full")
+        assert (said, report["Remote-MTA"]) == ("smtp; 451 4.2.2 Mailbox is full", "dns; [127.0.0.1]")
+        assert report["Last-Attempt-Date"] is not None
+    else:
+        assert said.startswith("x-relay; 451 4.4.7 Not delivered within 40 minutes: Upstream next is down")
+        assert "connection refused" in said
+        assert (report["Remote-MTA"], report["Last-Attempt-Date"]) == (None, None)
 
 
 async def test_mail_that_was_never_tried_is_told_of_too(db: Database, upstream: FakeUpstream) -> None:

@@ -100,7 +100,7 @@ async def test_a_refusal_is_reported_to_the_sender(db: Database, upstream: FakeU
     report = next(t for t in upstream.taken if t.mail.startswith("MAIL FROM:<>"))
     assert report.rcpts[0].startswith("RCPT TO:<ann@example.com>")
     assert b"Diagnostic-Code: smtp; 550 5.1.1 No such user" in report.content
-    assert b"Remote-MTA: dns; 127.0.0.1" in report.content
+    assert b"Remote-MTA: dns; [127.0.0.1]" in report.content
 
 
 async def test_a_report_that_is_refused_ends_there(db: Database, upstream: FakeUpstream) -> None:

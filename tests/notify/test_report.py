@@ -171,6 +171,38 @@ def test_a_message_whose_time_is_over_says_so_and_what_was_said_last() -> None:
     assert f"The last answer, of {REMOTE}: 451 4.3.0 Not now" in text
 
 
+def test_a_message_that_was_never_sent_is_not_said_to_have_been_tried() -> None:
+    of = claimed()
+    never = Fate(of.envelope.recipients[0], Reply(451, "4.7", "Down"), is_expired=True, is_untried=True)
+    _, text, groups, _ = parts_of(bounced(never, of=of))
+    assert "could not be sent to any server until its time was over" in text
+    assert "we tried" not in text
+    assert groups[1]["Last-Attempt-Date"] is None
+
+
+def test_a_message_that_an_operator_gave_up_is_not_blamed_on_a_server() -> None:
+    of = claimed()
+    ours = Fate(of.envelope.recipients[0], Reply(554, "0.0", "Called off"), by_operator=True)
+    _, text, _, _ = parts_of(bounced(ours, of=of))
+    assert "whoever runs this mail server took the message out of the queue" in text
+    assert "The reason given: 554 5.0.0 Called off" in text
+    assert "recipient" not in text
+
+
+@pytest.mark.parametrize(
+    ("remote", "told"),
+    [
+        ("mx.example.net", "mx.example.net"),
+        ("192.0.2.25", "[192.0.2.25]"),
+        ("2001:db8::25", "[IPv6:2001:db8::25]"),
+    ],
+)
+def test_a_server_known_only_by_its_address_is_named_by_an_address_literal(remote: str, told: str) -> None:
+    of = claimed()
+    _, _, groups, _ = parts_of(bounced(Fate(of.envelope.recipients[0], NO_SUCH_USER, remote), of=of))
+    assert groups[1]["Remote-MTA"] == f"dns; {told}"
+
+
 def test_the_text_says_what_happened_why_and_what_to_do() -> None:
     _, text, _, _ = parts_of(bounced())
     assert text.replace("\r\n", "\n").strip() == (
