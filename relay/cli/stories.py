@@ -30,6 +30,10 @@ _PERHAPS = (
     "try {number}: the line broke when the upstream had the whole message, before its answer: perhaps "
     "delivered. It is sent again late, and unchanged: by its Message-ID a receiver can tell."
 )
+_LOST = (
+    "try {number}: the process that had it died without a word. If the message was out by then, it was "
+    "perhaps delivered; by its Message-ID a receiver can tell."
+)
 _ORIGINS = {
     Origin.SUBMISSION: "submitted",
     Origin.BOUNCE: "a report of failed delivery, made here",
@@ -129,8 +133,10 @@ def _delivery(
     if waiting is not None and waiting.why is not Why.DONE:
         at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
         yield f"  {waiting.sentence}{at}"
+    yield from (f"  {_LOST.format(number=number)}" for number in part.lost_tries)
     if not part.attempts:
-        yield f"  {_not_tried(part)}"
+        if not part.lost_tries:
+            yield f"  {_not_tried(part)}"
         return
     yield Table(
         ("try", "at", "took", "upstream", "remote", "secured", "reply"),
@@ -225,6 +231,7 @@ def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting
                 "waiting": whys.get(part.part),
                 "leased_by": part.leased_by,
                 "attempts": part.attempts,
+                "lost_tries": part.lost_tries,
             }
             for part in found.parts
         ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import chain
@@ -208,7 +209,10 @@ class AttemptStory:
 
 @dataclass(frozen=True, slots=True)
 class PartStory:
-    """One delivery of the message: by which route, how it stands, why, and when it is tried next."""
+    """One delivery of the message: by which route, how it stands, why, and when it is tried next.
+
+    `lost_tries` are those of whose end nobody knows: the process that had the delivery died meanwhile.
+    """
 
     part: int
     route_id: str
@@ -219,6 +223,7 @@ class PartStory:
     leased_until: datetime | None
     reason: str | None
     attempts: tuple[AttemptStory, ...]
+    lost_tries: tuple[int, ...]
 
     @property
     def next_try_at(self) -> datetime | None:
@@ -326,6 +331,7 @@ def _recipients_of(tx: Connection, message_id: str) -> tuple[RecipientStory, ...
 
 def _parts_of(tx: Connection, message_id: str) -> tuple[PartStory, ...]:
     tried = _attempts_of(tx, message_id)
+    recorded = {attempt.number for attempt in tried}
     rows = tx.execute(
         select(deliveries).where(deliveries.c.message_id == message_id).order_by(deliveries.c.part)
     )
@@ -340,9 +346,19 @@ def _parts_of(tx: Connection, message_id: str) -> tuple[PartStory, ...]:
             leased_until=row.leased_until,
             reason=row.reason,
             attempts=tuple(attempt for attempt in tried if attempt.part == row.part),
+            lost_tries=_lost_tries(row.attempts, row.state, recorded),
         )
         for row in rows
     )
+
+
+def _lost_tries(begun: int, state: DeliveryState, recorded: AbstractSet[int]) -> tuple[int, ...]:
+    """Which of the tries *begun* left no record, but for the one that is under way.
+
+    *recorded* are those of all deliveries of the message: who was split off counts on from where that was.
+    """
+    last = begun - 1 if state is DeliveryState.LEASED else begun
+    return tuple(number for number in range(1, last + 1) if number not in recorded)
 
 
 def _attempts_of(tx: Connection, message_id: str) -> list[AttemptStory]:

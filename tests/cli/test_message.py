@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from relay.db.engine import write_with
 from relay.mail.reply import Reply
-from relay.queue.claim import ClaimOrder, claim_due
+from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
 from relay.queue.items import Origin
 from relay.queue.settle import settle
 from tests.cli.conftest import Run, Take
@@ -107,6 +107,20 @@ def test_what_was_left_alone_is_told_with_the_reason(run: Run, engine: Engine, t
     assert f"  try 1: sent without what was to be changed in it ({why})" in told
     (delivery,) = run("message", "show", message, "--json").document["deliveries"]
     assert [attempt["left_alone"] for attempt in delivery["attempts"]] == [why]
+
+
+def test_a_try_whose_process_died_is_told_of(run: Run, engine: Engine, take: Take) -> None:
+    message, now = take(), datetime.now(UTC)
+    with engine.connect() as tx:
+        route = tx.exec_driver_sql("SELECT id FROM routes").scalar_one()
+    assert write_with(engine, claim_due, ClaimOrder("n/1", now, timedelta(minutes=2), {route: 1}))
+    write_with(engine, take_back, TakeBack(now, "n/1"))
+    died = "  try 1: the process that had it died without a word. If the message was out by then"
+    assert died in run("message", "show", message).out
+    try_once(engine, run, [DELIVERED])
+    assert died in run("message", "show", message).out
+    (delivery,) = run("message", "show", message, "--json").document["deliveries"]
+    assert (delivery["lost_tries"], [each["number"] for each in delivery["attempts"]]) == ([1], [2])
 
 
 def test_the_message_itself_comes_out_as_it_is_sent(run: Run, take: Take) -> None:

@@ -6,7 +6,17 @@ from sqlalchemy import Engine
 from relay.db.engine import read_with
 from relay.mail.envelope import Body, Envelope
 from relay.mail.priority import Priority
-from relay.queue.browse import Counts, Position, QueueLine, accepted_since, counts, queue_page, story
+from relay.queue.browse import (
+    Counts,
+    PartStory,
+    Position,
+    QueueLine,
+    accepted_since,
+    counts,
+    queue_page,
+    story,
+)
+from relay.queue.claim import Release, TakeBack, release, take_back
 from relay.queue.items import Origin
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState, RecipientState
@@ -21,7 +31,7 @@ from tests.kit.makers import (
     make_session,
     make_settlement,
 )
-from tests.queue.steps import OWNER, claim_one, finish, keep, lease
+from tests.queue.steps import OWNER, claim_one, finish, keep, lease, run
 
 HOUR = timedelta(hours=1)
 
@@ -168,6 +178,29 @@ def test_a_story_tells_every_attempt_and_what_comes_next_and_why(engine: Engine)
     assert attempt.reply == "451 4.3.0 Not now"
     assert attempt.replies == {1: "250 2.0.0 Taken", 2: "550 5.1.1 No such user"}
     assert told.has_content
+
+
+def test_a_story_tells_of_a_try_whose_process_died(engine: Engine) -> None:
+    (message_id,) = keep(engine, make_acceptance())
+    claim_one(engine)
+    assert the_part(engine, message_id).lost_tries == (), "it is under way"
+    run(engine, take_back, TakeBack(NOON, OWNER))
+    assert the_part(engine, message_id).lost_tries == (1,)
+    finish(engine, make_settlement(claim_one(engine), DEFERRED, retry_at=NOON + timedelta(hours=1)))
+    part = the_part(engine, message_id)
+    assert ([attempt.number for attempt in part.attempts], part.lost_tries) == ([2], (1,))
+
+
+def test_what_was_only_given_back_was_no_try(engine: Engine) -> None:
+    (message_id,) = keep(engine, make_acceptance())
+    run(engine, release, Release(claim_one(engine), "It waits for more urgent mail"))
+    assert the_part(engine, message_id).lost_tries == ()
+
+
+def the_part(engine: Engine, message_id: str) -> PartStory:
+    found = read_with(engine, story, message_id)
+    assert found is not None
+    return found.parts[0]
 
 
 def test_a_story_tells_who_has_it_in_hand(engine: Engine) -> None:
