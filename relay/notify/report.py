@@ -263,10 +263,11 @@ def _original(orcpt: str) -> str:
 
 def _mta_name(remote: str) -> str:
     """A host's name; an address as the literal that RFC 3464 §2.1.2 wants (RFC 5321 §4.1.3)."""
+    name = "".join(c if c.isascii() and c.isprintable() else "?" for c in remote)
     try:
-        address = ip_address(remote)
+        address = ip_address(name)
     except ValueError:
-        return "".join(c if c.isascii() and c.isprintable() else "?" for c in remote)
+        return name
     return f"[{'IPv6:' if address.version == 6 else ''}{address}]"
 
 

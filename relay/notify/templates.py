@@ -99,7 +99,7 @@ WHY: Mapping[str, tuple[str, str]] = {
     ),
     "4.6": ("the message went in circles.", "Tell whoever runs your mail."),
     "4.7": (
-        "we tried again and again until the time for this message was over.",
+        "we tried until the time for this message was over.",
         "If the message still matters, send it again or reach the recipient in another way.",
     ),
     "5": (

@@ -141,12 +141,13 @@ async def test_what_waited_too_long_is_given_up_untried(db: Database, upstream: 
 async def test_the_archive_gets_a_copy_of_what_was_taken(db: Database, upstream: FakeUpstream) -> None:
     archived = upstream_at(upstream.port, archive_address=Address.parse("archive@example.com"))
     async with Office(db, archived).open() as office:
-        await office.submit("bob")
+        original = await office.submit("bob")
         await eventually(lambda: len(upstream.taken) == 2)
         (copy,) = await office.messages(Origin.ARCHIVE)
         await office.until_state(copy.id, "done")
         assert len(await office.messages(Origin.ARCHIVE)) == 1
     assert upstream.taken[1].rcpts == ["RCPT TO:<archive@example.com> NOTIFY=NEVER"]
+    assert f"ENVID={original}" in upstream.taken[1].mail, "it says of which message it is the copy"
     assert upstream.taken[1].content == LETTER
 
 
