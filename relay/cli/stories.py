@@ -134,9 +134,10 @@ def _delivery(
         at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
         yield f"  {waiting.sentence}{at}"
     yield from (f"  {_LOST.format(number=number)}" for number in part.lost_tries)
+    if part.lost_tries and not part.attempts:
+        return
     if not part.attempts:
-        if not part.lost_tries:
-            yield f"  {_not_tried(part)}"
+        yield f"  {_not_tried(part)}"
         return
     yield Table(
         ("try", "at", "took", "upstream", "remote", "secured", "reply"),
