@@ -1,13 +1,7 @@
 """The report of what failed for good."""
 
-import email
-import quopri
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from email.message import EmailMessage
-from email.policy import default
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,69 +9,14 @@ from hypothesis import strategies as st
 
 from relay.mail.address import Address
 from relay.mail.envelope import Body, Envelope, Recipient
-from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.notify import templates
-from relay.notify.report import MAX_RETURNED_OCTETS, Action, Fate, compose_report
-from relay.queue.items import Acceptance, Claimed, DeliveryKey, Lease, Origin
+from relay.notify.report import Action, Fate, compose_report
+from relay.queue.items import Origin
 from relay.settings import Settings
 from tests.kit.clock import NOON
 from tests.kit.makers import CONTENT, make_envelope, new_id
-
-NO_SUCH_USER = Reply(550, "1.1", "No such user here")
-REMOTE = "mx.example.net [192.0.2.25]:25"
-
-
-def claimed(**facts: Any) -> Claimed:
-    envelope = facts.pop("envelope", None) or make_envelope(**facts)
-    accepted = NOON - timedelta(hours=3)
-    return Claimed(
-        key=DeliveryKey("01MESSAGE", 1),
-        number=1,
-        route_id="default",
-        priority=Priority.NORMAL,
-        rank_at=accepted,
-        accepted_at=accepted,
-        expires_at=accepted + timedelta(days=4),
-        lease=Lease("node/0", NOON),
-        origin=Origin.SUBMISSION,
-        user_id="01USER",
-        octets=len(CONTENT),
-        envelope=envelope,
-    )
-
-
-def bounced(
-    *fates: Fate, action: Action = Action.FAILED, of: Claimed | None = None, content: bytes = CONTENT
-) -> Acceptance | None:
-    def route_of(envelope: Envelope, user_id: str | None) -> Mapping[str, tuple[int, ...]]:
-        assert user_id == "01USER"
-        return {"way-back": tuple(recipient.number for recipient in envelope.recipients)}
-
-    of = of or claimed()
-    return compose_report(
-        of,
-        fates or [Fate(of.envelope.recipients[0], NO_SUCH_USER, REMOTE)],
-        action=action,
-        content=content,
-        hostname="mx.example.com",
-        now=NOON,
-        new_id=new_id,
-        settings=Settings(),
-        route_of=route_of,
-    )
-
-
-def parts_of(bounce: Acceptance | None) -> tuple[EmailMessage, str, list[EmailMessage], EmailMessage]:
-    """The report: the whole of it, its text, its groups of fields, what came back."""
-    assert bounce is not None
-    whole = email.message_from_bytes(bounce.content, policy=default)
-    assert isinstance(whole, EmailMessage)
-    assert not whole.defects
-    text, status, returned = whole.iter_parts()
-    assert isinstance(returned, EmailMessage)
-    groups = status.get_payload()
-    return whole, text.get_content(), list(groups), returned
+from tests.notify.reports import NO_SUCH_USER, REMOTE, bounced, claimed, parts_of
 
 
 def test_it_goes_to_the_sender_from_nobody() -> None:
@@ -305,87 +244,6 @@ def with_notify(notify: str | None) -> Envelope:
 @pytest.mark.parametrize("notify", [None, "FAILURE", "failure", "SUCCESS,FAILURE", "FAILURE,DELAY"])
 def test_failure_is_told_unless_the_client_chose_otherwise(notify: str | None) -> None:
     assert bounced(of=claimed(envelope=with_notify(notify))) is not None
-
-
-class TestWhatComesBack:
-    def test_is_the_header_alone(self) -> None:
-        _, text, _, returned = parts_of(bounced())
-        assert returned.get_content_type() == "text/rfc822-headers"
-        assert returned.get_payload(decode=True) == CONTENT.partition(b"\r\n\r\n")[0] + b"\r\n"
-        assert "followed by the header of your message" in text
-
-    def test_is_the_whole_message_if_asked_for(self) -> None:
-        _, text, _, returned = parts_of(bounced(of=claimed(ret="full")))
-        assert returned.get_content_type() == "message/rfc822"
-        assert returned.get_payload()[0].as_bytes() == CONTENT.replace(b"\r\n", b"\n")  # type: ignore[index,union-attr]
-        assert "followed by a copy of your message" in text
-
-    @pytest.mark.parametrize("ret", [None, "HDRS", "hdrs"])
-    def test_is_the_header_where_it_was_not_asked_for(self, ret: str | None) -> None:
-        _, _, _, returned = parts_of(bounced(of=claimed(ret=ret)))
-        assert returned.get_content_type() == "text/rfc822-headers"
-
-    @pytest.mark.parametrize(
-        "body", [b"Tsch\xc3\xbc\xc3\x9f\r\n", b"Tsch\xfc\xdf\r\n", b"x" * 1000 + b"\r\n", b"a\0b \r\n=3D"]
-    )
-    def test_is_encoded_where_the_whole_is_not_plain(self, body: bytes) -> None:
-        of, content = claimed(ret="FULL"), CONTENT + body
-        bounce = bounced(of=of, content=content)
-        assert bounce is not None
-        assert bounce.content.isascii()
-        assert max(map(len, bounce.content.split(b"\r\n"))) <= 998
-        _, encoded = bounce.content.split(b"Content-Type: message/global\r\n")
-        head, _, rest = encoded.partition(b"\r\n\r\n")
-        assert b"Content-Transfer-Encoding: quoted-printable" in head
-        returned = quopri.decodestring(rest[: rest.rindex(b"\r\n--=_report_")])
-        assert returned == content
-
-    def test_is_the_header_where_the_whole_is_too_large(self) -> None:
-        of, content = claimed(ret="FULL"), CONTENT + b"x" * MAX_RETURNED_OCTETS
-        bounce = bounced(of=of, content=content)
-        _, _, _, returned = parts_of(bounce)
-        assert returned.get_content_type() == "text/rfc822-headers"
-        assert bounce is not None
-        assert bounce.content.isascii()
-
-    def test_is_nothing_of_the_body_where_there_is_no_header(self) -> None:
-        _, _, _, returned = parts_of(bounced(content=b"\r\nsecret\r\n"))
-        assert "secret" not in str(returned)
-
-    def test_is_cut_between_two_lines_where_the_header_is_very_long(self) -> None:
-        header = b"X-Long: x\r\n" * 20_000
-        _, _, _, returned = parts_of(bounced(content=header + b"\r\nbody"))
-        octets = returned.get_payload(decode=True)
-        assert isinstance(octets, bytes)
-        assert len(octets) < 65_600
-        assert octets.endswith(b"\r\n")
-        assert octets == b"X-Long: x\r\n" * (len(octets) // 11)
-
-    def test_is_encoded_where_the_header_is_not_ascii(self) -> None:
-        header = "Subject: Tschüß\r\n".encode()
-        bounce = bounced(content=header + b"\r\nbody")
-        whole, _, _, returned = parts_of(bounce)
-        assert returned.get_content_type() == "message/global-headers"
-        assert bounce is not None
-        assert bounce.content.isascii()
-        assert whole.get_content_type() == "multipart/report"
-
-
-class TestBeyondAscii:
-    def test_a_recipient_is_reported_in_its_own_letters(self) -> None:
-        bounce = bounced(of=claimed(recipients=["jürgen@münchen.example"], smtputf8=True))
-        assert bounce is not None
-        assert bounce.content.isascii()  # the sender may not be reachable with SMTPUTF8
-        assert not bounce.envelope.smtputf8
-        assert b"message/global-delivery-status" in bounce.content
-        assert b"utf-8; j=C3=BCrgen@m=C3=BCnchen.example" in bounce.content
-
-    def test_a_sender_needs_smtputf8_to_be_told(self) -> None:
-        bounce = bounced(of=claimed(sender="jürgen@münchen.example", smtputf8=True))
-        assert bounce is not None
-        assert bounce.envelope.smtputf8
-        assert bounce.envelope.body is Body.EIGHT_BIT
-        assert "To: <jürgen@münchen.example>\r\n".encode() in bounce.content
 
 
 @given(st.text(max_size=3000), st.text(max_size=80), st.integers(500, 599))
