@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 from relay.db.tables import attempts, deliveries, messages, recipients
 from relay.mail.reply import Reply
 from relay.queue.items import DeliveryKey
-from relay.queue.states import DeliveryState
+from relay.queue.states import DeliveryState, RecipientState
 from relay.queue.stops import load_stops
 from relay.queue.waiting import Standing, Surroundings, Why, explain
 from relay.routing.routes import RoutingTable
@@ -21,7 +21,7 @@ from relay.routing.standing import load_stands
 
 @dataclass(frozen=True, slots=True)
 class LastWords:
-    """What is known of a delivery: `replies` by recipient's number, as far as any was tried.
+    """What is known of a delivery: `replies` by the number of each recipient still open that was tried.
 
     `remote` is with whom the last attempt was made, "host [address]:port", and `tried_at` when it ended;
     None: there was none.  `why` is what keeps it otherwise, in a sentence.
@@ -45,7 +45,9 @@ _DELIVERIES = select(
     messages.c.user_id,
 ).join_from(deliveries, messages)
 _REPLIES = select(recipients.c.message_id, recipients.c.number, recipients.c.reply).where(
-    recipients.c.message_id.in_(_AMONG), recipients.c.reply.is_not(None)
+    recipients.c.message_id.in_(_AMONG),
+    recipients.c.state == RecipientState.OPEN,  # others may have had their end from an operator's words
+    recipients.c.reply.is_not(None),
 )
 _ATTEMPTS = (
     select(attempts.c.message_id, attempts.c.part, attempts.c.remote, attempts.c.finished_at)

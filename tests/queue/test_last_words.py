@@ -7,8 +7,10 @@ from sqlalchemy import Engine
 from relay.db.engine import read_with
 from relay.mail.reply import Reply
 from relay.queue.claim import Release, release
+from relay.queue.control import Cancel, cancel
 from relay.queue.items import DeliveryKey
 from relay.queue.last_words import LastWords, last_words
+from relay.queue.selection import Selection
 from relay.routing.routes import Leg, Route, RoutingTable
 from tests.delivery.makers import upstream_at
 from tests.kit.clock import NOON
@@ -33,8 +35,16 @@ def test_what_was_tried_has_the_last_word_about_each_and_who_was_asked_when(engi
     settlement = make_settlement(claim_one(engine), DEFERRED, Reply(250, "0.0", "Ok"), retry_at=LATER)
     finish(engine, settlement)
     last = found(engine, message_id)
-    assert last.replies == {1: DEFERRED, 2: Reply(250, "0.0", "Ok")}
+    assert last.replies == {1: DEFERRED}, "what was said of others is of no use any more"
     assert (last.remote, last.tried_at) == (settlement.record.remote, settlement.record.finished_at)
+
+
+def test_an_end_that_an_operator_gave_is_no_last_word(engine: Engine) -> None:
+    envelope = make_envelope(recipients=["a@b.test", "c@b.test"])
+    (message_id,) = keep(engine, make_acceptance(envelope=envelope))
+    (number,) = run(engine, cancel, Cancel(Selection(recipient="a@b.test"), NOON, "cancelled by ann"))
+    assert number == 1
+    assert found(engine, message_id).replies == {}
 
 
 def test_what_was_never_tried_has_what_keeps_it(engine: Engine) -> None:

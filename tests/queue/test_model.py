@@ -111,14 +111,15 @@ class QueueKeepsItsPromises(TwoProcesses):
                 assert standing == stood
 
     def standings(self) -> dict[tuple[str, int], tuple[str, DeliveryKey, DeliveryState]]:
-        """Of each recipient the address, the delivery, and how that stands."""
+        """Of each recipient that has no end yet the address, the delivery, and how that stands."""
         of, people = deliveries.c, recipients.c
         standing = {row[:2]: row[2] for row in self.rows(of.message_id, of.part, of.state)}
         return {
             (message_id, number): (address, DeliveryKey(message_id, part), standing[message_id, part])
-            for message_id, number, address, part in self.rows(
-                people.message_id, people.number, people.address, people.part
+            for message_id, number, address, part, state in self.rows(
+                people.message_id, people.number, people.address, people.part, people.state
             )
+            if state is RecipientState.OPEN
         }
 
     # --- what must hold ---------------------------------------------------------------------------
