@@ -53,7 +53,8 @@ def before_saving(desk: Desk, fresh: Upstream, *, instead_of: Upstream | None = 
 
 def refusal(report: Report, upstream: Upstream, what: str) -> Shown:
     """What is said of an upstream that did not pass, and so was not *what*: "added", "changed"."""
-    told = f'"{upstream.name}" was not {what}: {report.verdict} Mend it, or save it as it is with --no-test.'
+    why = report.verdict.removesuffix(".")  # it may end in an upstream's own words
+    told = f'"{upstream.name}" was not {what}: {why}. Mend it, or save it as it is with --no-test.'
     return Shown(document(report), (steps(report), told), warnings(upstream), exit_code=UNAVAILABLE)
 
 
