@@ -46,7 +46,7 @@ from tests.kit.clock import NOON
 from tests.kit.makers import make_envelope
 from tests.kit.tokens import TERMS, b64url, document
 from tests.mail.test_mailbox_properties import key_of, shown_by_others
-from tests.notify.test_report import bounced, claimed
+from tests.notify.reports import bounced, claimed
 
 _KEYS = keys_of("correct-horse", b"salt" * 4)
 REPORT_HEAD = {
