@@ -171,13 +171,14 @@ class Lane:
 
     def _may_begin(self) -> bool:
         """Whether the most urgent that waits may begin."""
-        while (first := self._first) is not None and first.is_lost:
+        slots = self._slots
+        of_one_destination = -(-slots // _SHARES)
+        while (first := self._line.first(of_one_destination)) is not None and first.is_lost:
             self._clerk.hands.let_go(self._line.leave())
         if first is None or self._clerk.ledger.is_stuck:
             return False
         if not self.standing.is_up and (self._busy or self.standing.is_down(self._clerk.clock.now())):
             return False  # one probe goes first
-        slots = self._slots
         if self._busy >= slots:
             return False
         if first.claimed.priority is not Priority.VERY_HIGH and self._busy_with_lower >= max(slots - 1, 1):
@@ -185,11 +186,6 @@ class Lane:
         if self._gait.slowed_to is not None and self._gait.is_resting(self._clerk.clock.now()):
             return False
         return self._purse is None or self._purse.has_some(self._wanted)
-
-    @property
-    def _first(self) -> Held | None:
-        """The most urgent that waits for nothing but its turn."""
-        return self._line.first(-(-self._slots // _SHARES))
 
     @property
     def _wanted(self) -> int:
