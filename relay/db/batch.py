@@ -20,9 +20,9 @@ Row = Mapping[str, Any]
 Statement = Insert | Update | Delete
 _Converter = Callable[[Any], Any]
 
-_SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-"""How many rows a statement may have, so that any number is put together from few statements, and from
-few different ones; SQLite takes 32,766 parameters in one."""
+_SIZES = (64, 48, 32, 24, 20, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+"""How many rows a statement may have, so that any number is put together from few statements (one more costs
+as much as two rows), and from few different ones; SQLite takes 32,766 parameters in one."""
 
 
 class Batch:

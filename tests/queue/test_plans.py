@@ -25,9 +25,9 @@ LEASE = timedelta(minutes=2)
 
 # PostgreSQL plans by what it knows of the rows, so there must be some, and most of them long done.
 CROWD = """
-    INSERT INTO messages (id, accepted_at, expires_at, origin, sender, priority, octets, body, smtputf8)
+    INSERT INTO messages (id, accepted_at, expires_at, origin, sender, tag, priority, octets, body, smtputf8)
     SELECT n::text, :noon - n * interval '1 minute', :noon + interval '4 days',
-        'submission', '', 3, 1, '7BIT', false
+        'submission', '', CASE n % 4 WHEN 0 THEN 'News' END, 3, 1, '7BIT', false
     FROM generate_series(1, 20000) AS n;
     INSERT INTO deliveries
         (message_id, part, route_id, state, priority, due_at, rank_at, expires_at, attempts, leased_until)
