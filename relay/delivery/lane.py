@@ -68,6 +68,7 @@ class Lane:
         self._on_room = on_room
         self.elsewhere = elsewhere
         self._gait = Gait()
+        self._most_slots = self._share_of_slots()
         self._purse: Purse | None = None
         self._was_shut = False  # by its purse
         self._take_new_purse()
@@ -96,7 +97,12 @@ class Lane:
         return min(self.ahead - self._line.ready, MOST_ASIDE - self._line.aside)
 
     def measure(self, period: timedelta) -> None:
-        """Reckon what is carried in two seconds, from what was carried in the last *period*."""
+        """Reckon what is carried in two seconds, from what was carried in the last *period*.
+
+        Called every second: then it is also looked who rests in vain, and how many processes there are.
+        """
+        self._most_slots = self._share_of_slots()
+        self._bench.dismiss_idle(self._clerk.clock.now())
         pace = round(2 * self._finished / period.total_seconds())
         self.ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
         self._finished = 0
@@ -141,7 +147,7 @@ class Lane:
         while self._closed_because is None and len(self._runners) <= self._slots:
             if self._may_begin():
                 return self._pop()
-            if not await self._bench.rest() and not self._may_begin():
+            if not await self._bench.rest(self._clerk.clock.now()) and not self._may_begin():
                 break
         self._runners.discard(runner)
         return None
@@ -164,8 +170,7 @@ class Lane:
         """How many connections there may be now."""
         return self._gait.slots(self._most_slots)
 
-    @property
-    def _most_slots(self) -> int:
+    def _share_of_slots(self) -> int:
         """How many there may be if the upstream bears them."""
         return max(self.upstream.concurrency // max(self._share(), 1), 1)
 
@@ -343,6 +348,7 @@ class Lane:
         if upstream == self.upstream:
             return
         self.upstream = upstream
+        self._most_slots = self._share_of_slots()
         self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname, self._clerk.tokens)
         # Perhaps that was what was wrong.
         self.standing = Standing(self._clerk.rules().rng, self._clerk.clock.now())

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from relay.db.database import Database
+from relay.delivery.bench import IDLE
 from relay.delivery.link import MAX_AGE
 from relay.mail.address import Address
 from relay.mail.priority import Priority
@@ -271,12 +272,15 @@ async def test_another_upstream_takes_over_from_the_next_delivery_on(
         assert (len(upstream.taken), len(second.taken)) == (1, 1)
 
 
-async def test_an_idle_connection_is_closed_in_good_order(
-    db: Database, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.delivery.bench.IDLE_SECONDS", 0.05)
+async def test_an_idle_connection_is_closed_in_good_order(db: Database, upstream: FakeUpstream) -> None:
     async with Office(db, upstream_at(upstream.port)).open() as office:
         await office.until_state(await office.submit("bob", hot=True), "done")
+        office.clock.turn(IDLE / 2)
+        office.worker.wake()
+        await office.until_state(await office.submit("bob", hot=True), "done")
+        assert upstream.connections == 1
+        office.clock.turn(IDLE)
+        office.worker.wake()
         await eventually(lambda: upstream.open == 0)
         assert upstream.commands[-1] == "QUIT"
         await office.until_state(await office.submit("bob", hot=True), "done")
