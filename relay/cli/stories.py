@@ -34,6 +34,10 @@ _LOST = (
     "try {number}: the process that had it died without a word. If the message was out by then, it was "
     "perhaps delivered; by its Message-ID a receiver can tell."
 )
+_FOLLOWERS = {
+    Origin.BOUNCE: "A report on it to {address} is message {id}",
+    Origin.ARCHIVE: "A copy of it for the archive {address} is message {id}",
+}
 _ORIGINS = {
     Origin.SUBMISSION: "submitted",
     Origin.BOUNCE: "a report of failed delivery, made here",
@@ -73,12 +77,14 @@ def _parts(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting]) 
     )
     for part in found.parts:
         yield from _delivery(found, part, names, whys.get(part.part))
+    yield from _followers(found)
 
 
 def _card(found: Story) -> Fields:
     return Fields(
         (
             ("what", _ORIGINS[found.origin]),
+            ("about", found.about_id and f"message {found.about_id}"),
             ("from", str(found.envelope.sender) or "<> (nobody, so that it is never answered)"),
             ("header From", found.header_from),
             ("subject", found.subject),
@@ -174,6 +180,17 @@ def _numbers_of(found: Story, part: PartStory) -> list[int]:
     return [one.number for one in found.recipients if one.part == part.part]
 
 
+def _followers(found: Story) -> Iterator[Part]:
+    """What was made of it here, each with its own end."""
+    if found.followers:
+        yield ""
+    for one in found.followers:
+        state = _ENDS[one.state]
+        said = f" ({one.reply})" if one.reply and one.state is not RecipientState.DELIVERED else ""
+        told = _FOLLOWERS[one.origin].format(address=one.address, id=one.id)
+        yield Cell(f"{told}: {state.text}{said}", state.tone)
+
+
 def _recipients(numbers: Sequence[int]) -> str:
     """Some recipients by their numbers, in order: "recipients 1 to 50, 52"."""
     spans: list[list[int]] = []
@@ -203,6 +220,7 @@ def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting
         "id": found.id,
         "is_finished": found.is_finished,
         "origin": found.origin,
+        "about": found.about_id,
         "sender": found.envelope.sender,
         "header_from": found.header_from,
         "subject": found.subject,
@@ -236,4 +254,5 @@ def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting
             }
             for part in found.parts
         ],
+        "followers": [one._asdict() for one in found.followers],
     }

@@ -47,6 +47,7 @@ def archive_copies(
             content=content,
             priority=priority,
             parts=(Part(1, claimed.route_id, (1,), due_at=now, rank_at=rank),),
+            about=claimed.key.message_id,
         ),
     )
 

@@ -29,9 +29,19 @@ class Letter:
 
 
 def post(
-    letter: Letter, *, origin: Origin, hostname: str, now: datetime, settings: Settings, route_of: RouteOf
+    letter: Letter,
+    *,
+    origin: Origin,
+    hostname: str,
+    now: datetime,
+    settings: Settings,
+    route_of: RouteOf,
+    about: str | None = None,
 ) -> Acceptance:
-    """Make of *letter* what the queue accepts.  SMTPUTF8 is asked for only where the address needs it."""
+    """Make of *letter* what the queue accepts.  SMTPUTF8 is asked for only where the address needs it.
+
+    *about* is the id of the message that it reports on, if it does.
+    """
     envelope = Envelope(
         sender=Address.NULL,
         recipients=(Recipient(1, letter.to, notify="NEVER"),),
@@ -51,4 +61,5 @@ def post(
         header_from=f"postmaster@{hostname}",
         subject=letter.subject[:255],
         message_id_field=f"<{letter.id}@{hostname}>",
+        about=about,
     )

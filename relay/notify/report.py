@@ -112,6 +112,7 @@ def compose_report(  # noqa: PLR0913  each is a fact of its own
         now=now,
         settings=settings,
         route_of=lambda envelope: route_of(envelope, claimed.user_id),
+        about=claimed.key.message_id,
     )
 
 

@@ -61,6 +61,7 @@ def _message_row(item: Acceptance) -> Row:
         "octets": len(item.content),
         "body": envelope.body.value,
         "smtputf8": envelope.smtputf8,
+        "about_id": item.about,
         "options": options_of(envelope),
     }
 

@@ -20,6 +20,7 @@ from relay.mail.envelope import Envelope, Recipient
 from relay.mail.priority import Priority
 from relay.queue.conditions import IN_STATE, IS_LEASED, IS_RESTING
 from relay.queue.envelopes import address_of, envelope_of
+from relay.queue.followers import Follower, followers_of
 from relay.queue.items import DeliveryKey, Origin
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState, RecipientState
@@ -253,10 +254,12 @@ class Story:
     tag: str | None
     priority: Priority
     octets: int
+    about_id: str | None
     has_content: bool
     envelope: Envelope
     recipients: tuple[RecipientStory, ...]
     parts: tuple[PartStory, ...]
+    followers: tuple[Follower, ...]
 
     @property
     def is_finished(self) -> bool:
@@ -282,6 +285,7 @@ _SAME_NAMES = tuple(
         "message_id_field",
         "tag",
         "octets",
+        "about_id",
     )
 )
 _MESSAGE = select(
@@ -317,6 +321,7 @@ def story(tx: Connection, message_id: str) -> Story | None:
         ),
         recipients=ends,
         parts=_parts_of(tx, message_id),
+        followers=followers_of(tx, message_id),
         **{column.name: facts[column.name] for column in _SAME_NAMES},
     )
 

@@ -77,7 +77,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A whole message on its way into the queue: nothing of it is kept unless all of it is."""
+    """A whole message on its way into the queue: nothing of it is kept unless all of it is.
+
+    `about` is the id of the message that it reports on, or is an archive's copy of.
+    """
 
     id: str
     accepted_at: datetime
@@ -94,6 +97,7 @@ class Acceptance:
     tag: str | None = None
     notices: tuple[Notice, ...] = ()
     late_at: datetime | None = None  # when its sender is to hear that it is still on its way
+    about: str | None = None
 
 
 class Claimed(NamedTuple):

@@ -71,6 +71,29 @@ def test_whoever_made_a_message_its_story_is_told(run: Run, take: Take, origin: 
     assert run("queue", "show", message, "--json").document["origin"] == origin
 
 
+def test_what_was_made_of_a_message_is_told_with_it_and_the_other_way_round(
+    run: Run, engine: Engine, take: Take
+) -> None:
+    original = take()
+    try_once(engine, run, [FAILED])
+    report = take(
+        origin=Origin.BOUNCE, about=original, envelope=make_envelope(recipients=["ann@example.com"])
+    )
+    copy = take(origin=Origin.ARCHIVE, about=original, envelope=make_envelope(recipients=["all@example.org"]))
+    try_once(engine, run, [DELIVERED])
+    try_once(engine, run, [FAILED])
+    told = run("message", "show", original).out
+    assert f"A report on it to ann@example.com is message {report}: delivered\n" in told
+    assert f"A copy of it for the archive all@example.org is message {copy}: failed ({FAILED})" in told
+    document = run("message", "show", original, "--json").document
+    assert [(one["id"], one["state"]) for one in document["followers"]] == [
+        (report, "delivered"),
+        (copy, "failed"),
+    ]
+    assert f"message {original}\n" in run("message", "show", report).out
+    assert run("message", "show", copy, "--json").document["about"] == original
+
+
 def test_who_is_split_off_by_an_order_has_a_story_that_goes_on(run: Run, engine: Engine, take: Take) -> None:
     message = take(envelope=make_envelope(recipients=("bob@z.example", "cid@example.net", "x@example.net")))
     try_once(engine, run, (DEFERRED, DEFERRED, FAILED))

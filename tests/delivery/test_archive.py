@@ -11,6 +11,7 @@ from relay.db.database import Database
 from relay.db.tables import notices
 from relay.mail.address import Address
 from relay.notify.announce import announcements
+from relay.queue.followers import followers_of
 from relay.queue.items import Origin
 from relay.queue.notices import untold
 from relay.settings import Settings
@@ -39,8 +40,10 @@ async def test_the_operator_hears_once_of_an_archive_that_refuses_copies(
             await eventually(lambda: _all_done(office))
             copies = [copy.id for copy in await office.messages(Origin.ARCHIVE)]
             (notice,) = await db.read(untold, 10)
+            (follower,) = await db.read(followers_of, originals[0])
     assert notice.facts["original"] in originals
     assert notice.facts["copy"] in copies
+    assert (follower.id in copies, follower.origin, follower.state) == (True, Origin.ARCHIVE, "failed")
     (letter,) = announcements(notice, contact=None, operator=OPERATOR, hostname="relay.test")
     assert letter.subject == "The archive archive@example.com did not get its copy of a message"
     assert f"The message: {notice.facts['original']}" in letter.text

@@ -14,6 +14,7 @@ from relay.mail.address import Address
 from relay.mail.priority import Priority
 from relay.queue.accept import accept
 from relay.queue.content import read_content
+from relay.queue.followers import followers_of
 from relay.queue.items import Origin
 from relay.routing.upstreams import Kind
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
@@ -98,6 +99,8 @@ async def test_a_refusal_is_reported_to_the_sender(db: Database, upstream: FakeU
         assert (await office.ends(message))[1] == ("failed", "550 5.1.1 No such user")
         (bounce,) = await office.messages(Origin.BOUNCE)
         await office.until_state(bounce.id, "done")
+        (follower,) = await db.read(followers_of, message)
+    assert (follower.id, follower.address, follower.state) == (bounce.id, "ann@example.com", "delivered")
     report = next(t for t in upstream.taken if t.mail.startswith("MAIL FROM:<>"))
     assert report.rcpts[0].startswith("RCPT TO:<ann@example.com>")
     assert b"Diagnostic-Code: smtp; 550 5.1.1 No such user" in report.content

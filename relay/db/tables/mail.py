@@ -35,8 +35,11 @@ messages = Table(
     Column("octets", Integer, nullable=False),
     Column("body", String(12), nullable=False),
     Column("smtputf8", Boolean, nullable=False),
+    Column("about_id", ID),  # the message that this one reports on, or is an archive's copy of
     Column("options", Text),  # JSON of the rarer MAIL parameters: RET, ENVID, MT-PRIORITY, BY, REQUIRETLS
 )
+
+partial_index("ix_messages_about", messages.c.about_id, where=messages.c.about_id.is_not(None))
 
 contents = Table(  # the message in canonical form, not dot-stuffed; gone when nobody needs it any more
     "contents",
