@@ -97,7 +97,7 @@ class Order:
     `at_most` deliveries a call (None: as many as `queue.control`), does it to what `of` makes of a
     Selection, and `counted` says by name how much its result was; `done`, which is given the sum of that,
     and `wanted` end the sentences "3 deliveries …" and "Nothing of that …"; `warning` is said before what
-    cannot be taken back.
+    cannot be taken back.  `sends_again`: mail that has perhaps arrived already is told of.
     """
 
     action: str
@@ -108,6 +108,7 @@ class Order:
     warning: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     at_most: int | None = None
+    sends_again: bool = False
     counted: Callable[[Any], Mapping[str, int]] = lambda moved: {"deliveries": moved}
 
 

@@ -117,7 +117,7 @@ def start(
 @at_the_desk
 @ordering
 def retry(desk: Desk) -> Order:
-    """Try now what waits for its next attempt."""
+    """Try now what waits for its next attempt; a warning tells of what may then arrive twice."""
     from relay.queue.control import RetryNow, retry_now
     from relay.settings import load
 
@@ -128,6 +128,7 @@ def retry(desk: Desk) -> Order:
         lambda these: RetryNow(these, desk.now, in_force),
         done="will be tried now",
         wanted="waits for a retry",
+        sends_again=True,
     )
 
 

@@ -24,7 +24,7 @@ from relay.mail.address import BadAddress, fold_domain
 from relay.mail.priority import Priority
 from relay.quantities import read_duration
 from relay.queue import control
-from relay.queue.orders import affected
+from relay.queue.orders import affected, perhaps_delivered
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.routing import routes
@@ -41,24 +41,26 @@ def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry
     chosen.check()
     orders = [order.of(selection) for selection in selections(desk, chosen)]
     found = [desk.read(affected, each) for each in orders]
+    doubtful = _doubtful(desk, order, orders)
+    warnings = tuple(map(_twice, filter(None, doubtful.values())))
     by_state = sum((Counter(each.deliveries) for each in found), Counter[DeliveryState]())
     if not by_state:
         told = f'Nothing of that {order.wanted}; see "relay queue list".'
-        return Shown({"deliveries": 0}, (told,), exit_code=FAILED)
+        return Shown({"deliveries": 0, **doubtful}, (told,), exit_code=FAILED)
     reached, others = sum(each.recipients for each in found), sum(each.others for each in found)
     told = f"{_extent(by_state, reached)}.{_spared(others)}"
     if is_dry:
         document = {"deliveries": 0, "would_be": by_state, "recipients": reached, "others": others}
-        return Shown(document, (f"It would be {told}",))
+        return Shown({**document, **doubtful}, (f"It would be {told}",), warnings)
     if order.warning is not None:
         confirm(f"{order.warning} It is {told}", is_sure=is_sure)
     elif not chosen.ids and sys.stdin.isatty():
-        confirm(f"This is {told} Go on?", is_sure=is_sure)
+        confirm(" ".join((f"This is {told}", *warnings, "Go on?")), is_sure=is_sure)
     sums = Counter[str]()
     for each in orders:
         sums.update(_to_all_of(desk, order, chosen, each))
     done = order.done if isinstance(order.done, str) else order.done(sums)
-    return Shown(sums, (f"{deliveries(sums['deliveries'])} {done}.",))
+    return Shown({**sums, **doubtful}, (f"{deliveries(sums['deliveries'])} {done}.",), warnings)
 
 
 def deliveries(number: int) -> str:
@@ -70,6 +72,22 @@ def _extent(by_state: Counter[DeliveryState], reached: int) -> str:
     how = ", ".join(f"{number} {STATES[state].text}" for state, number in by_state.items())
     return (
         f"{deliveries(by_state.total())} to {reached} {'recipient' if reached == 1 else 'recipients'}: {how}"
+    )
+
+
+def _doubtful(desk: Desk, order: Order, orders: Sequence[Any]) -> dict[str, int]:
+    """Of how many deliveries the last try perhaps went through, if the order sends them again."""
+    if not order.sends_again:
+        return {}
+    return {"perhaps_delivered": sum(desk.read(perhaps_delivered, each) for each in orders)}
+
+
+def _twice(number: int) -> str:
+    """What whoever orders another try must know of so many deliveries."""
+    whose = "its recipients may get it" if number == 1 else "their recipients may get them"
+    return (
+        f"{deliveries(number)} perhaps arrived at the last try: the upstream had the whole message, "
+        f"and the line broke before its answer. Sent again, {whose} twice."
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Connection, Label, Row, func, not_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Label, Row, func, not_, or_, select, tuple_
 
-from relay.db.tables import deliveries, recipients
+from relay.db.tables import attempts, deliveries, recipients
 from relay.queue.items import DeliveryKey
 from relay.queue.leasing import lock_messages
 from relay.queue.selection import ITS_OPEN, Selection
@@ -54,6 +54,31 @@ def affected(tx: Connection, order: Order) -> Affected:
         .where(*wanted)
     )
     return Affected(dict(tuple(row) for row in tx.execute(by_state)), *tx.execute(of_whom).one())
+
+
+_LAST_TRY = (attempts.c.message_id == deliveries.c.message_id) & (attempts.c.number == deliveries.c.attempts)
+_ITS_LAST_TRY = select(attempts.c.number).where(_LAST_TRY, attempts.c.part == deliveries.c.part)
+# Who was split off after a try has no record of it: it stands with those that it was made together with.
+_WAS_DOUBTFUL = (
+    select(attempts.c.number)
+    .where(
+        _LAST_TRY,
+        attempts.c.perhaps_delivered.is_(True),
+        or_(attempts.c.part == deliveries.c.part, not_(_ITS_LAST_TRY.correlate(deliveries).exists())),
+    )
+    .correlate(deliveries)
+    .exists()
+)
+
+
+def perhaps_delivered(tx: Connection, order: Order) -> int:
+    """Return how many of the deliveries that *order* would move have perhaps arrived already.
+
+    The upstream got the whole of each at its last try, and the line broke before the answer.
+    """
+    wanted = (order.standing, *order.selection.conditions())
+    doubtful = select(func.count()).select_from(deliveries).where(*wanted, _WAS_DOUBTFUL)
+    return tx.execute(doubtful).scalar_one()
 
 
 def find(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, insert, select, update
 
 from relay.cli.choosing import parse_id
 from relay.db import tables
@@ -29,6 +29,21 @@ def listed(run: Run, *narrowed: str) -> list[Any]:
 
 def states(run: Run) -> dict[str, str]:
     return {line["id"]: line["state"] for line in listed(run)}
+
+
+def cut_off(engine: Engine, message: str, *, was_whole: bool) -> None:
+    """The line broke at the first try of *message*; the upstream had the whole of it, or not."""
+    now = datetime.now(UTC)
+    with engine.begin() as tx:
+        tx.execute(
+            update(tables.deliveries).values(attempts=1).where(tables.deliveries.c.message_id == message)
+        )
+        tx.execute(
+            insert(tables.attempts).values(
+                message_id=message, part=1, number=1, started_at=now, finished_at=now,
+                reply="451 4.4.2 The connection broke", perhaps_delivered=was_whole or None,
+            )
+        )  # fmt: skip
 
 
 def test_an_empty_queue_says_so(run: Run, engine: Engine) -> None:
@@ -89,7 +104,7 @@ def test_mail_is_held_released_retried_and_cancelled_by_its_id(run: Run, take: T
     assert states(run) == {f"{first}-1": "held", f"{second}-1": "held"}
     assert run("queue", "release", first, second).code == 0
     assert states(run) == {f"{first}-1": "queued", f"{second}-1": "waiting"}
-    assert run("queue", "retry", second, "--json").document == {"deliveries": 1}
+    assert run("queue", "retry", second, "--json").document == {"deliveries": 1, "perhaps_delivered": 0}
     assert states(run) == {f"{first}-1": "queued", f"{second}-1": "queued"}
     assert run("queue", "cancel", second).code == 2
     assert run("queue", "cancel", second, "--yes").out == "1 delivery cancelled.\n"
@@ -158,6 +173,24 @@ def test_what_is_ordered_for_a_recipient_concerns_nobody_else(run: Run, take: Ta
     assert run("queue", "cancel", message, "--recipient", "cid@y.example", "--yes").code == 0
     assert "1 other recipient" not in run("queue", "hold", message, "--dry-run").out
     assert f"Delivery {message}-1 to recipient 1 by" in run("queue", "show", message).out
+
+
+def test_whoever_tries_again_what_perhaps_arrived_is_warned(run: Run, engine: Engine, take: Take) -> None:
+    certain, doubtful = take(due_at=LATER), take(due_at=LATER)
+    for message in (certain, doubtful):
+        cut_off(engine, message, was_whole=message == doubtful)
+    would_be = run("queue", "retry", "--all", "--dry-run", "--json")
+    assert (would_be.document["perhaps_delivered"], "twice" in would_be.error["warning"]) == (1, True)
+    assert run("queue", "hold", "--all", "--dry-run").err == ""
+    answer = run("queue", "retry", certain)
+    assert (answer.out, answer.err) == ("1 delivery will be tried now.\n", "")
+    answer = run("queue", "retry", doubtful)
+    assert (answer.code, answer.out) == (0, "1 delivery will be tried now.\n")
+    assert answer.err == (
+        "warning: 1 delivery perhaps arrived at the last try: the upstream had the whole message, and the "
+        "line broke before its answer. Sent again, its recipients may get it twice.\n"
+    )
+    assert run("queue", "retry", "--all", "--json").document == {"deliveries": 0, "perhaps_delivered": 0}
 
 
 def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:

@@ -1,6 +1,7 @@
 """What is ordered for some recipients concerns nobody else, though they share a delivery."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
 
@@ -12,7 +13,8 @@ from relay.mail.priority import Priority
 from relay.queue import control
 from relay.queue.browse import queue_page
 from relay.queue.items import DeliveryKey
-from relay.queue.orders import Affected, Order, affected
+from relay.queue.janitor import promote
+from relay.queue.orders import Affected, Order, affected, perhaps_delivered
 from relay.queue.selection import Selection
 from relay.queue.settle import settle
 from relay.queue.states import DeliveryState, RecipientState
@@ -47,6 +49,12 @@ def parts(engine: Engine) -> list[int]:
 def counted(engine: Engine, order: Order) -> Affected:
     with engine.connect() as tx:
         return affected(tx, order)
+
+
+def doubtful(engine: Engine, selection: Selection) -> int:
+    """Of how many waiting deliveries the last try perhaps went through."""
+    with engine.connect() as tx:
+        return perhaps_delivered(tx, control.RetryNow(selection, NOON, Settings()))
 
 
 def test_only_those_that_are_meant_are_cancelled(engine: Engine) -> None:
@@ -103,6 +111,26 @@ def test_who_is_split_off_keeps_what_is_known_of_the_old_delivery(engine: Engine
     assert (second.route_id, second.attempts, second.reason) == ("elsewhere", 1, "451 4.3.0 Not now")
     for name in ("state", "due_at", "rank_at", "priority", "expires_at", "attempts", "reason"):
         assert getattr(second, name) == getattr(first, name)
+
+
+def test_what_perhaps_arrived_is_counted_also_where_it_was_split_off_since(engine: Engine) -> None:
+    message = crowd(engine)
+    assert doubtful(engine, Selection()) == 0
+    end = make_settlement(claim_one(engine), DEFERRED, retry_at=LATER)
+    finish(engine, end._replace(record=replace(end.record, perhaps_delivered=True)))
+    assert doubtful(engine, Selection()) == doubtful(engine, BAD) == 1
+    run(engine, control.reroute, control.Reroute(BAD, "elsewhere"))
+    assert doubtful(engine, Selection()) == 2
+    assert doubtful(engine, Selection(message_ids=(message,), part=2)) == 1
+
+
+def test_only_what_the_last_try_was_counts(engine: Engine) -> None:
+    crowd(engine)
+    end = make_settlement(claim_one(engine), DEFERRED, retry_at=NOON)
+    finish(engine, end._replace(record=replace(end.record, perhaps_delivered=True)))
+    run(engine, promote, NOON)
+    finish(engine, make_settlement(claim_one(engine), DEFERRED, retry_at=LATER))
+    assert doubtful(engine, Selection()) == 0
 
 
 def test_where_all_are_meant_nobody_is_split_off(engine: Engine) -> None:
