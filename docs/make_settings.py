@@ -25,7 +25,8 @@ What needs a restart is in [config/relay.example.toml](../config/relay.example.t
     ./run settings set retry_first 10m
     ./run settings reset retry_first
 
-A duration is written as `30m`, `4h` or `1d 12h`; a number also as `25M` (of 1024 × 1024).
+A duration is written as `30m`, `4h` or `1d 12h`, and is a hundred years at most;
+a number also as `25M` (of 1024 × 1024).
 
 <!-- Made by docs/make_settings.py from relay/settings.py; a test checks that it is up to date. -->
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+LONGEST = timedelta(days=36_500)
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _NUMBER = re.compile(r"(\d+)\s*(|[KMG]i?B?)", re.IGNORECASE)
 
 
 def read_duration(text: str) -> timedelta:
-    """Read a duration such as "1d 12h".  Raises ValueError."""
+    """Read a duration such as "1d 12h", or a plain "0".  Raises ValueError.
+
+    More than LONGEST is read as LONGEST: the moment so far from now can still be written as a date, and is
+    as good as never.
+    """
+    if text.strip() == "0":
+        return timedelta(0)
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text).strip():
         raise ValueError(text)
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
 
 
 def render_duration(value: timedelta) -> str:

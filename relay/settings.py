@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from relay.db import tables
 from relay.db.revision import Subject, bump
+from relay.mail.address import Address, BadAddress
 from relay.mail.schedule import RetrySchedule
 from relay.quantities import read_duration, read_number, render_duration
 
@@ -311,11 +312,21 @@ def load(tx: Connection) -> Settings:
 def store(tx: Connection, name: str, text: str, now: datetime) -> Any:
     """Set *name* to what *text* says and return the value.  Raises BadSetting."""
     value = parse(name, text)
+    if name == "operator_address" and value:
+        _check_address(value)
     tx.execute(delete(tables.settings).where(tables.settings.c.name == name))
     if value != SETTINGS[name].default:
         tx.execute(insert(tables.settings).values(name=name, value=render(value), changed_at=now))
     bump(tx, Subject.SETTINGS)
     return value
+
+
+def _check_address(text: str) -> None:
+    """Refuse what no letter can be sent to: notifications would come to nothing without a word."""
+    try:
+        Address.parse(text)
+    except BadAddress as fault:
+        raise BadSetting(f'"{text}" is no e-mail address: {fault}') from None
 
 
 def parse(name: str, text: str) -> Any:

@@ -15,6 +15,7 @@ from relay.cli.faults import USAGE, Failed
 from relay.cli.shown import Shown
 
 _ID_LENGTH = 26
+_PART_LENGTH = 9  # digits: as large as a number may be in the databases
 
 Ids = Annotated[
     list[str] | None,
@@ -115,7 +116,8 @@ class Order:
 def parse_id(text: str) -> tuple[str, int | None]:
     """Read the id of a message, or of a delivery (the message's, a dash, and the part's number)."""
     message_id, dash, part = text.strip().upper().partition("-")
-    if len(message_id) != _ID_LENGTH or not message_id.isalnum() or (dash and not part.isdecimal()):
+    is_part = part.isascii() and part.isdecimal() and len(part) <= _PART_LENGTH
+    if len(message_id) != _ID_LENGTH or not message_id.isalnum() or (dash and not is_part):
         raise typer.BadParameter(f'"{text}" is no id of a message or delivery.', param_hint="ID")
     return message_id, int(part) if part else None
 

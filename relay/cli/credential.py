@@ -157,7 +157,10 @@ def _moment(now: datetime, text: str) -> datetime | None:
         day = datetime.strptime(text.strip(), "%Y-%m-%d")  # noqa: DTZ007  the operator's own, made aware below
     except ValueError:
         return now + _duration(text, "--expires")
-    return (day + timedelta(days=1)).astimezone(UTC)
+    try:
+        return (day + timedelta(days=1)).astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise typer.BadParameter(f'"{text}" is no day of these times.', param_hint="--expires") from None
 
 
 def _duration(text: str, option: str) -> timedelta:

@@ -106,6 +106,7 @@ def test_after_the_first_credential_was_revoked_a_password_makes_it_anew(run: Ru
         (("add", "ann", " "), "1 to 64"),
         (("add", "ann", "printer", "--network", "10.1.2.3/24"), "10.1.2.3/24"),
         (("add", "ann", "printer", "--expires", "soon"), "no duration"),
+        (("add", "ann", "printer", "--expires", "9999-12-31"), "no day of these times"),
         (("edit", "ann", "printer", "--expires", "1d"), 'it has "default"'),
         (("edit", "ann", "default"), "what to change"),
         (("revoke", "ann", "printer", "--yes"), 'no credential "printer"'),

@@ -25,6 +25,17 @@ def test_a_setting_is_changed_shown_and_put_back(run: Run, engine: Engine) -> No
     assert run("settings", "list", "--changed").out == "Every setting is at its default.\n"
 
 
+def test_a_setting_says_itself_how_it_is_turned_off(run: Run, engine: Engine) -> None:
+    assert run("settings", "set", "upstream_check_every", "0").out == "upstream_check_every is now 0s.\n"
+    assert run("settings", "set", "operator_address", "ops@example.com").code == 0
+    assert run("settings", "set", "operator_address", "").code == 0
+
+
+def test_no_lifetime_is_so_long_that_mail_could_not_be_dated(run: Run, engine: Engine) -> None:
+    assert run("settings", "set", "message_lifetime", "9000000d").out == "message_lifetime is now 36500d.\n"
+    assert run("events", "list", "--since", "99999999999d").code == 0
+
+
 def test_what_would_be_lost_is_shown_before_it_is(run: Run, engine: Engine) -> None:
     run("settings", "set", "retry_first", "5m")
     run("settings", "set", "reveal_client", "yes")
@@ -58,6 +69,7 @@ def test_every_change_is_audited_with_what_it_was(run: Run, engine: Engine) -> N
         (("set", "retry_first", "soon"), 'a duration such as "30m"'),
         (("set", "retry_first", "0s"), "at least 1s"),
         (("set", "reveal_client", "perhaps"), "yes or no"),
+        (("set", "operator_address", "nobody"), '"nobody" is no e-mail address'),
         (("reset", "nothing_like_it", "--yes"), 'There is no setting "nothing_like_it"'),
     ],
 )
