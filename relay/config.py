@@ -6,14 +6,16 @@ What can change while the relay runs is in `relay.settings`.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import socket
 import tomllib
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -24,7 +26,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 SEARCHED = (
     Path("config/relay.toml"),
@@ -236,11 +238,16 @@ _DEFAULT_LISTENERS = (
 )
 
 
+_PREFIX = "RELAY_"
+# A name in ASCII, or an address as in RFC 5321 §4.1.3; "_" stands in names of containers
+_HOST = re.compile(r"(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Za-z.:]+\]")
+
+
 class Config(BaseSettings):
     """Everything that needs a restart to change."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RELAY_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -249,7 +256,7 @@ class Config(BaseSettings):
 
     data_dir: Path = Path("var")
     user: str | None = None  # started as root, the relay binds its ports and then becomes this user
-    node: str = Field(default_factory=socket.gethostname, max_length=40)
+    node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=40)
     hostname: str = Field(default_factory=socket.getfqdn)  # how the relay names itself in SMTP
     secret_key_file: Path | None = None  # None: made in data_dir
     database: DatabaseSection = DatabaseSection()
@@ -259,6 +266,13 @@ class Config(BaseSettings):
     log: LogSection = LogSection()
     processes: ProcessesSection = ProcessesSection()
     listeners: tuple[Listener, ...] = _DEFAULT_LISTENERS
+
+    @field_validator("hostname")
+    @classmethod
+    def _can_be_called(cls, value: str) -> str:
+        if not _HOST.fullmatch(value):
+            raise ValueError(f'"{value}" is no host name; letters beyond ASCII are written as xn--…')
+        return value
 
     @property
     def database_url(self) -> str:
@@ -309,19 +323,68 @@ def load(path: Path | None = None) -> Config:
     """
     path = find_file(path)
     source = str(path) if path else "the environment"
+    if mistaken := list(_nearly_ours()):
+        raise BadConfig("\n".join(mistaken))
     try:
         document = tomllib.loads(path.read_text("utf-8")) if path else {}
         return Config(**document)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise BadConfig(f"{source}: {fault}") from None
+    except SettingsError as fault:
+        raise BadConfig("\n".join(_not_json()) or f"the environment: {fault}") from None
     except ValidationError as fault:
         raise BadConfig("\n".join(f"{source}: {_explain(error)}" for error in fault.errors())) from None
+
+
+def _variables() -> Mapping[str, bool]:
+    """The variables that are read, and whether each is JSON: a list, or a whole section at once."""
+    found: dict[str, bool] = {}
+    for name, field in Config.model_fields.items():
+        variable, kind = f"{_PREFIX}{name.upper()}", field.annotation
+        found[variable] = get_origin(kind) is tuple
+        if isinstance(kind, type) and issubclass(kind, _Section):
+            of_keys = {f"{variable}__{key.upper()}": inner for key, inner in kind.model_fields.items()}
+            found |= {key: get_origin(inner.annotation) is tuple for key, inner in of_keys.items()}
+            found[variable] = True
+    return found
+
+
+def _not_json() -> Iterator[str]:
+    """Say of each variable that should be JSON and is not how it is written."""
+    wanted = _variables()
+    for name, value in sorted(os.environ.items()):
+        if wanted.get(name.upper()):
+            try:
+                json.loads(value)
+            except ValueError:
+                yield (
+                    f'the environment: {name} is not JSON: a list is written as ["a", "b"], '
+                    f"and a section key by key, such as {_PREFIX}LOG__LEVEL"
+                )
+
+
+def _nearly_ours() -> Iterator[str]:
+    """Name each variable that must be a mistake for one of ours, such as RELAY_DATABASE_URL.
+
+    Others that begin so are not ours: Kubernetes sets RELAY_PORT and more for a service called "relay".
+    """
+    known = {name.removeprefix(_PREFIX) for name in _variables()}
+    for name in sorted(os.environ):
+        said = name.upper().removeprefix(_PREFIX)
+        # What has a section's name, or belongs to one, is read, and refused if there is no such key.
+        if said == name.upper() or said.partition("__")[0] in known:
+            continue
+        if near := difflib.get_close_matches(said, known, n=1, cutoff=0.8):
+            yield f'the environment: unknown variable "{name}"; did you mean "{_PREFIX}{near[0]}"?'
+
+
+_WORDS = {"tuple_type": "must be a list", "model_type": "must be a section with keys of its own"}
 
 
 def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+        return f"{place}: {_WORDS.get(error['type']) or error['msg'].removeprefix('Value error, ')}"
     near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"][:-1]), n=1)
     return f'unknown key "{place}"' + (f'; did you mean "{near[0]}"?' if near else "")
 

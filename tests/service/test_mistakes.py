@@ -1,0 +1,94 @@
+"""Mistakes in the configuration are told in words that say what to mend."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.config import BadConfig, load
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a configuration."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RELAY_DATA_DIR", str(tmp_path / "var"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RELAY_LISTENERS", "2525 2587"),
+        ("RELAY_LOG", "json"),
+        ("RELAY_ADMIN__METRICS_FOR", "10.0.0.0/8"),
+        ("relay_admin__metrics_for", "10.0.0.0/8"),
+        ("RELAY_TLS__CERTIFICATES", "/etc/relay.pem"),
+    ],
+)
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv("RELAY_ADMIN__LISTEN", "127.0.0.1:8080")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadConfig, match=f"^the environment: {name} is not JSON: a list is written as .*$"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("RELAY_DATADIR", "RELAY_DATA_DIR"),
+        ("RELAY_DATABASE_URL", "RELAY_DATABASE__URL"),
+        ("RELAY_ADMIN_LISTEN", "RELAY_ADMIN__LISTEN"),
+        ("RELAY_HOST_NAME", "RELAY_HOSTNAME"),
+        ("RELAY_LOG_LEVEL", "RELAY_LOG__LEVEL"),
+    ],
+)
+def test_a_variable_that_is_nearly_ours_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(BadConfig, match=f'unknown variable "{name}"; did you mean "{meant}"'):
+        load()
+
+
+def test_what_others_set_with_our_prefix_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, at = "10.0.0.1", "tcp://10.0.0.1:587"
+    for name, value in {
+        "RELAY_SERVICE_HOST": host,
+        "RELAY_SERVICE_PORT": "587",
+        "RELAY_SERVICE_PORT_SUBMISSION": "587",
+        "RELAY_PORT": at,
+        "RELAY_PORT_587_TCP": at,
+        "RELAY_PORT_587_TCP_ADDR": host,
+        "RELAY_ADMIN_PORT": at,
+        "RELAY_ADMIN_SERVICE_HOST": host,
+        "RELAY_DATABASE_PORT": at,
+        "RELAY_DATABASE_SERVICE_PORT": "5432",
+        "RELAY_PYTHON": "/usr/bin/python3",
+        "RELAY_VENV": "/tmp/venv",
+        "RELAY_DB_PASSWORD": "secret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load().admin.listen == "127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('hostname = ""', "no host name"),
+        ('hostname = "my relay"', "no host name"),
+        ('hostname = "bücher.example"', "xn--"),
+        ('hostname = "relay.example.com\\r\\nX"', "no host name"),
+        ('node = ""', "node: "),
+        ('listeners = "2525"', "listeners: must be a list"),
+        ("admin = 5", "admin: must be a section"),
+    ],
+)
+def test_a_value_that_will_not_do_is_named(tmp_path: Path, written: str, said: str) -> None:
+    (tmp_path / "relay.toml").write_text(written, "utf-8")
+    with pytest.raises(BadConfig, match=said):
+        load(tmp_path / "relay.toml")
+
+
+@pytest.mark.parametrize("name", ["relay.example.com", "smtp_relay", "[192.0.2.1]", "[IPv6:::1]"])
+def test_names_that_a_relay_can_have(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("RELAY_HOSTNAME", name)
+    assert load().hostname == name
