@@ -111,7 +111,7 @@ class Desk:
         """The database, with the schema that this code needs."""
         if self._engine is not None:
             return self._engine
-        from relay.db.migrate import current, head
+        from relay.db.migrate import current, head, is_known
 
         if self._is_missing():
             raise Failed(
@@ -122,6 +122,12 @@ class Desk:
             )
         engine = self._connected()
         standing = current(engine)
+        if standing is not None and not is_known(standing):
+            raise Failed(
+                f"The database was used by a newer relay: it is at revision {standing}, this relay knows "
+                f"them up to {head()}.",
+                BAD_CONFIG,
+            )
         if standing != head():
             state = "is empty" if standing is None else f"is at revision {standing}"
             raise Failed(

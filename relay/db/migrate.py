@@ -28,15 +28,22 @@ class UnknownRevision(RuntimeError):
 
 
 @cache
+def _revisions() -> dict[str, str]:
+    """Every revision that this code knows, and the one before each."""
+    files = _MIGRATIONS.glob("versions/*.py")
+    names = [dict(_NAMES.findall(path.read_text(encoding="utf-8"))) for path in files]
+    return {each["revision"]: each.get("down_revision", "") for each in names}
+
+
 def head() -> str:
     """Return the revision that this code needs: the one that no other follows."""
-    made, followed = set[str](), set[str]()
-    for path in _MIGRATIONS.glob("versions/*.py"):
-        names = dict(_NAMES.findall(path.read_text(encoding="utf-8")))
-        made.add(names["revision"])
-        followed.add(names.get("down_revision", ""))
-    (last,) = made - followed
+    (last,) = _revisions().keys() - set(_revisions().values())
     return last
+
+
+def is_known(revision: str) -> bool:
+    """Whether *revision* is one that this code can come from; another is a newer relay's."""
+    return revision in _revisions()
 
 
 def current(engine: Engine) -> str | None:

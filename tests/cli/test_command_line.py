@@ -39,10 +39,15 @@ def test_without_a_database_looking_makes_none_and_says_what_would(run: Run, not
 
 def test_a_database_that_is_behind_is_said_to_be(run: Run, engine: Engine) -> None:
     with engine.begin() as tx:
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     answer = run("user", "list")
     assert answer.code == 78
     assert 'run "relay migrate"' in answer.err
+    with engine.begin() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    answer = run("user", "list")
+    assert (answer.code, "was used by a newer relay" in answer.err) == (78, True)
+    assert "relay migrate" not in answer.err
 
 
 def test_migrating_twice_is_once_and_nothing(run: Run, nothing: Path) -> None:

@@ -94,7 +94,17 @@ def test_a_certificate_that_is_no_good_any_more_is_found(run: Run, well: None, d
     assert made(timedelta(days=826))[0] == "problem"
     assert "not valid yet" in made(timedelta(days=-2))[1]
     (data_dir / "certificate.pem").write_text("no certificate")
-    assert examined(run, code=1)["certificate"][0] == "problem"
+    verdict, told = examined(run, code=1)["certificate"]
+    assert (verdict, "certificate.key cannot be used: " in told) == ("problem", True)
+    (data_dir / "certificate.pem").unlink()
+    (data_dir / "certificate.pem").mkdir()
+    assert examined(run, code=1)["certificate"][1].endswith("certificate.pem: Is a directory.")
+
+
+def test_a_key_file_that_holds_no_key_is_found(run: Run, well: None, data_dir: Path) -> None:
+    (data_dir / "secret.key").write_text("no key")
+    verdict, told = examined(run, code=1)["key file"]
+    assert (verdict, told.startswith(f"{data_dir / 'secret.key'} cannot be used: ")) == ("problem", True)
 
 
 def test_a_host_name_that_upstreams_refuse_is_found(
@@ -106,7 +116,7 @@ def test_a_host_name_that_upstreams_refuse_is_found(
 
 def test_a_database_that_is_behind_is_found(run: Run, well: None, engine: Engine) -> None:
     with engine.begin() as tx:
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     verdict, sentence = examined(run, code=1)["database"]
     assert (verdict, "relay migrate" in sentence) == ("problem", True)
 

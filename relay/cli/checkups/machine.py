@@ -67,7 +67,11 @@ def key_file(desk: Desk) -> Iterator[Finding]:
     if not path.exists():
         yield warning("key file", f"{path} is not there yet; the first start makes it.")
         return
-    load_or_make(path)
+    try:
+        load_or_make(path)
+    except ValueError as fault:
+        yield problem("key file", f"{path} cannot be used: {fault}")
+        return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         sentence = f"{path} can be read by others (mode {mode:o}): chmod 600 {path}"
@@ -92,8 +96,14 @@ def certificate(desk: Desk) -> Iterator[Finding]:
 
 
 def _judged(desk: Desk, paths: CertificatePaths, *, is_given: bool) -> Finding:
-    server_context(paths)
-    certificate = x509.load_pem_x509_certificate(paths.certificate.read_bytes())
+    written = paths.certificate.read_bytes(), paths.key.read_bytes()
+    try:
+        server_context(paths)
+        certificate = x509.load_pem_x509_certificate(written[0])
+    except (OSError, ValueError) as fault:  # SSLError is an OSError
+        return problem(
+            "certificate", f"{paths.certificate} with the key {paths.key} cannot be used: {fault}."
+        )
     ends = certificate.not_valid_after_utc
     if ends <= desk.now:
         return problem("certificate", f"{paths.certificate} ran out on {ends:%Y-%m-%d}: renew it.")
