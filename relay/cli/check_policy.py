@@ -76,7 +76,7 @@ def check_policy(
     except BadHeader as fault:
         raise typer.BadParameter(f"no header can be so: {fault}.", param_hint="--header-from") from None
     submission = Submission(
-        session=Session("check", "check-policy", client, user=known.name, user_id=known.id),
+        session=Session("check", "check-policy", _client(client), user=known.name, user_id=known.id),
         envelope=Envelope(
             _address(sender, "--from"),
             recipients,
@@ -215,6 +215,17 @@ def _address(text: str, option: str) -> Address:
         return Address.parse_path(text) if option == "--from" else Address.parse(text)
     except BadAddress as fault:
         raise typer.BadParameter(f'"{text}" is no e-mail address: {fault}.', param_hint=option) from None
+
+
+def _client(text: str) -> str:
+    """The address of a client, as the door would write it."""
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        told = f'"{text}" is no address such as 192.0.2.7.'
+        raise typer.BadParameter(told, param_hint="--client") from None
 
 
 def _octets(text: str) -> int:

@@ -96,9 +96,10 @@ def edit(desk: Desk, user: User, name: Name, *, network: From = None, expires: E
 @at_the_desk
 def revoke(desk: Desk, user: User, name: Name, yes: Yes = False) -> Shown:
     """Take a credential away; whoever is logged in by it is sent away within seconds."""
-    from relay.accounts.keyring import Revocation, revoke_credential
+    from relay.accounts.keyring import Revocation, list_credentials, revoke_credential
 
-    confirm(f'The credential "{name}" of "{user}" will be good no more.', is_sure=yes)
+    if any(each.name == name.strip() for each in desk.read(list_credentials, user)):
+        confirm(f'The credential "{name}" of "{user}" will be good no more.', is_sure=yes)
     gone = desk.write(revoke_credential, Revocation(desk.author, user, name))
     return Shown({"revoked": gone.name}, (f'The credential "{gone.name}" was revoked.',))
 

@@ -110,6 +110,7 @@ def test_after_the_first_credential_was_revoked_a_password_makes_it_anew(run: Ru
         (("edit", "ann", "printer", "--expires", "1d"), 'it has "default"'),
         (("edit", "ann", "default"), "what to change"),
         (("revoke", "ann", "printer", "--yes"), 'no credential "printer"'),
+        (("revoke", "ann", "printer"), 'no credential "printer"'),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(run: Run, arguments: tuple[str, ...], words: str) -> None:

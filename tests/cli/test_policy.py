@@ -54,6 +54,13 @@ def test_the_rule_that_refuses_is_named(run: Run, ann: None, changed: dict[str, 
     assert check(run, **changed) == (1, "reject", {rule: "reject"})
 
 
+def test_what_is_asked_must_make_sense(run: Run, ann: None) -> None:
+    asked = ("check-policy", "--user", "ann", "--from", "ann@example.com", "--to", "bob@example.org")
+    for option, text in {"--client": "somewhere", "--size": "huge", "--priority": "9"}.items():
+        answer = run(*asked, option, text)
+        assert (answer.code, option in answer.err) == (2, True)
+
+
 def test_what_is_held_is_said_to_be(run: Run, ann: None) -> None:
     run("user", "edit", "ann", "--mismatch", "hold")
     assert check(run, header_from="boss@elsewhere.test") == (0, "hold", {"header_from_is_granted": "hold"})
