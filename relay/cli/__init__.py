@@ -98,6 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = app()(given, prog_name="relay", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as mistake:
+        if not mistake.format_message():
+            return mistake.exit_code  # a noun alone: its help was shown, and says all
         # Something in the line itself; --json may stand behind it, unread.
         complain("error", _usage(mistake), as_json="--json" in given, exit_code=mistake.exit_code)
         return mistake.exit_code

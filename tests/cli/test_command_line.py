@@ -169,6 +169,11 @@ def test_no_command_is_a_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert "upstream" in capsys.readouterr().out
 
 
+def test_a_noun_alone_shows_its_verbs_and_no_error(run: Run) -> None:
+    answer = run("queue")
+    assert (answer.code, "prioritise" in answer.out + answer.err, "error" in answer.err) == (2, True, False)
+
+
 def test_the_program_itself_ends_with_the_code_and_without_colours_in_a_pipe(data_dir: Path) -> None:
     done = relay("version")
     assert (done.returncode, done.stdout.split()[0]) == (0, "relay")
