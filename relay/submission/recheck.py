@@ -10,12 +10,9 @@ from sqlalchemy import Connection
 
 from relay.accounts.credentials import Login, load_login
 from relay.mail.session import Session
-from relay.policy.grants import Grants
 from relay.policy.submission import User
 from relay.submission import replies
 from relay.submission.listener import Door
-
-_NOTHING = Grants()
 
 
 async def recheck(door: Door) -> None:
@@ -33,11 +30,9 @@ async def recheck(door: Door) -> None:
             continue  # came in while we read
         if (now := _as_it_is_now(server.session.facts, user, logins[user.name])) is not None:
             server.session.user = now
-        elif server.is_busy:
-            # What is being kept at this moment is; what is still arriving will be refused.
-            server.session.user = replace(user, grants=_NOTHING)
         else:
-            server.turn_away(replies.LOGIN_IS_OVER)
+            # What is being kept at this moment is; what is still arriving will not be.
+            server.turn_away(replies.LOGIN_IS_OVER, waits_for_content=True)
 
 
 def _load(tx: Connection, names: Iterable[str], now: datetime) -> Mapping[str, Login | None]:

@@ -253,6 +253,9 @@ class Server(SMTP):
             frame = framer.next()
             if frame is None:
                 break
+            if self._parting is not None:
+                self.say_goodbye(self._parting)
+                break
             self._await_command()
             try:
                 self._answer(frame)
@@ -367,9 +370,13 @@ class Server(SMTP):
         """Whether a message is arriving, or something is being waited for."""
         return self._task is not None or self._framer.is_content
 
-    def turn_away(self, reply: Reply) -> None:
-        """End the session with *reply*, which is the answer to no command."""
-        if self._task is not None:
+    def turn_away(self, reply: Reply, *, waits_for_content: bool = False) -> None:
+        """End the session with *reply*, which is the answer to no command.
+
+        What is being waited for is done first; a message that is arriving is cut off, or is heard to its
+        end, if that is to be waited for, and not taken.
+        """
+        if self._task is not None or (waits_for_content and self._framer.is_content):
             self._parting = reply
         elif self.wire.is_ready:
             self.say_goodbye(reply)

@@ -4,11 +4,18 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+from sqlalchemy import select
+
 from relay.accounts import credentials, users
 from relay.accounts.profile import Profile
+from relay.db import tables
 from relay.db.audit import Author
 from relay.db.engine import write_with
+from relay.mail.address import Address
+from relay.policy.decision import Mismatch
 from relay.submission.recheck import recheck
+from tests.delivery.office import eventually
 from tests.kit.converse import Client
 from tests.kit.house import PASSWORD, House
 
@@ -57,14 +64,36 @@ async def test_new_grants_hold_for_those_inside(house: House) -> None:
     await ann.close()
 
 
-async def test_a_message_that_arrives_meanwhile_is_refused(house: House) -> None:
+@pytest.mark.parametrize("mismatch", list(Mismatch))
+async def test_a_message_that_arrives_meanwhile_is_not_taken_and_is_the_last(
+    house: House, mismatch: Mismatch
+) -> None:
+    own = Address.parse("eve@example.net")
+    house.has_user("eve", "eve@example.net", mismatch=mismatch, default_sender=own)
+    eve = await log_in(house, "eve")
+    for line in ("MAIL FROM:<eve@example.net>", "RCPT TO:<bob@example.org>", "DATA"):
+        await eve.ask(line)
+    edit(house, "eve", lambda profile: replace(profile, is_active=False))
+    await recheck(house.door)
+    await eve.send(b"From: eve@example.net\r\n\r\nToo late\r\n.\r\nNOOP\r\n")
+    assert (await eve.reply()).startswith("421 4.7.0")
+    assert await eve.reply() == ""
+    with house.engine.connect() as tx:
+        for table in (tables.messages, tables.notices):
+            assert tx.execute(select(table)).all() == []
+    await eve.close()
+
+
+async def test_a_chunk_that_arrives_meanwhile_is_the_last(house: House) -> None:
     ann = await log_in(house, "ann")
-    for line in ("MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "DATA"):
+    for line in ("MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>"):
         await ann.ask(line)
+    await ann.send(b"BDAT 30\r\nFrom: ann@example.com")
+    await eventually(lambda: any(server.is_busy for server in house.door.sessions))
     edit(house, "ann", lambda profile: replace(profile, is_active=False))
     await recheck(house.door)
-    await ann.send(b"From: ann@example.com\r\n\r\nToo late\r\n.\r\n")
-    assert (await ann.reply()).startswith("550 5.7.1")
+    await ann.send(b"\r\n\r\nlate\r\n")
+    assert (await ann.reply()).startswith("421 4.7.0")
     await ann.close()
 
 
