@@ -111,6 +111,12 @@ def balancer_refused(*, listener: str, peer: str, why: str) -> None:
     _writer.write("warning", "balancer_refused", {"listener": listener, "peer": peer, "why": why})
 
 
+def tls_failed(*, session: str, listener: str, peer: str, why: str) -> None:
+    """TLS with a client broke; *why* is OpenSSL's reason, such as "wrong version number"."""
+    _of(_REFUSED, "tls").inc()
+    _emit("tls_failed", session=session, listener=listener, peer=peer, why=why)
+
+
 def session_closed(*, session: str, reason: str) -> None:
     """A client's connection is over."""
     _writer.write("debug", "session_closed", {"session": session, "reason": reason})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 
+from relay import log
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
@@ -29,3 +31,12 @@ def rule_of(last_word: Reply, facts: Session) -> str | None:
     if last_word == replies.IDLE_TOO_LONG and facts.user is not None:
         return None
     return _RULES.get(last_word)
+
+
+def note_tls_failure(facts: Session, fault: ssl.SSLError) -> None:
+    """TLS broke: in the handshake, or by an alert, as of a client that does not trust our certificate.
+
+    Neither side can say a word about it, so the log is the only place where anybody finds out why.
+    """
+    why = (fault.reason or str(fault)).lower().replace("_", " ")
+    log.tls_failed(session=facts.id, listener=facts.listener, peer=facts.peer_address, why=why)

@@ -101,11 +101,14 @@ class Tally:
         """For so long it is we who keep the client waiting."""
         self._content_began += seconds
 
-    def next_octet_by(self, now: float, octets: int) -> float:
+    def next_octet_by(self, now: float, octets: int, *, is_logged_in: bool = True) -> float:
         """Until when more of the content must come, of which there are *octets* by now.
 
-        Who stops is waited for; who drips is not, once the whole takes longer than the slowest line.
+        Who stops is waited for; who drips is not, once the whole takes longer than the slowest line.  What
+        BDAT brings before a login is not kept, and buys no time.
         """
+        if not is_logged_in:
+            return self.next_command_by(now, is_logged_in=False)
         stalled = now + self.patience.idle
         if not self.patience.octets_per_second:
             return stalled

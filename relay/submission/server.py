@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import MISSING, SMTP
@@ -23,6 +22,8 @@ from relay import log
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
+from relay.submission.carrying import carry_on
+from relay.submission.ended import note_tls_failure
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
 from relay.submission.patience import Tally
 from relay.submission.replies import as_reply, reply_for
@@ -120,7 +121,8 @@ class Server(SMTP):
         was_ready = wire.is_ready
         try:
             data = wire.receive(data)
-        except ssl.SSLError:
+        except ssl.SSLError as fault:
+            note_tls_failure(self.session.facts, fault)
             self._close()
             return
         if not was_ready and wire.is_ready:
@@ -224,6 +226,7 @@ class Server(SMTP):
         session.facts = session.facts._replace(
             user=user.name, user_id=user.id, credential_id=user.credential_id, login=by
         )
+        self._await_command()  # there is more time for it than there was for the login
 
     async def hook(self, name: str, *arguments: Any) -> Reply | None:
         """Call the handler's hook *name*, if it has one, and return what it says."""
@@ -262,7 +265,8 @@ class Server(SMTP):
             except Exception as fault:  # noqa: BLE001  law 5: our fault is never a 5xx, nor a traceback
                 self._our_fault(fault)
         if framer.is_content:
-            self.deadline = self.tally.next_octet_by(self.loop.time(), framer.size)
+            is_logged_in = self.session.user is not None
+            self.deadline = self.tally.next_octet_by(self.loop.time(), framer.size, is_logged_in=is_logged_in)
             self.room.keep_up(self)
         if self._task is not None and framer.buffered > MAX_BUFFERED_OCTETS:
             self.wire.pause()
@@ -321,17 +325,17 @@ class Server(SMTP):
 
     async def _wait_and_conclude(self, answering: Coroutine[Any, Any, Reply | None], first: Any) -> None:
         try:
-            self._conclude(await _carry_on(answering, first))
+            self._conclude(await carry_on(answering, first))
         except Exception as fault:  # noqa: BLE001  as above
             self._our_fault(fault)
         finally:
             self._task = None
         if self._parting is not None:
             self.say_goodbye(self._parting)
-        if self._has_ended:
-            self._is_closing = True
         self.wire.resume()
         self._advance()
+        if self._has_ended and self._task is None:
+            self._close()
 
     def _conclude(self, reply: Reply | None) -> None:
         if reply is None:
@@ -391,10 +395,3 @@ class Server(SMTP):
             self.wire.abort()
         elif self._task is None:
             self.turn_away(self.tally.why_time_is_up(self.loop.time()))
-
-
-@types.coroutine
-def _carry_on(answering: Coroutine[Any, Any, Any], first: Any) -> Generator[Any, Any, Any]:
-    """Let a task take over a coroutine that was begun without one and came to wait for *first*."""
-    yield first
-    return (yield from answering.__await__())

@@ -156,6 +156,26 @@ async def test_a_handshake_that_never_ends_is_cut_off(house: House) -> None:
     writer.close()
 
 
+async def test_who_has_logged_in_has_the_time_of_a_session_that_rests(house: House, ann: Client) -> None:
+    (server,) = house.door.sessions
+    rests_until = house.door.loop.time() + USUAL.idle
+    assert rests_until - 5 <= server.deadline <= rests_until
+    assert (await ann.ask("NOOP")).startswith("250")
+
+
+async def test_a_chunk_before_a_login_brings_no_more_time(house: House) -> None:
+    stranger = await Client.connect(house.ports["clear"])
+    await stranger.reply()
+    (server,) = house.door.sessions
+    until = server.deadline
+    await stranger.send(b"BDAT 999999999999\r\n" + b"x" * 1000)
+    await eventually(lambda: server.is_busy)
+    assert server.deadline == until
+    await sweep_once(house)
+    assert (await stranger.reply()).startswith("421 4.4.2")
+    await stranger.close()
+
+
 async def test_a_message_that_drips_is_cut_off_with_a_word(house: House, ann: Client) -> None:
     for line in ("MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "DATA"):
         await ann.ask(line)
