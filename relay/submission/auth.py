@@ -14,6 +14,7 @@ from relay.accounts.verifier import Verdict
 from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.conversation import (
+    NOT_FOR_ANOTHER,
     BadResponse,
     Claim,
     Conversation,
@@ -87,6 +88,8 @@ class Exchange:
                 if (refusal := await barred(server, self.mechanism, result.name)) is not None:
                     return refusal
                 verdict = await _verdict(server, result)
+                if verdict.user is not None and result.is_for_another:
+                    verdict = Verdict(None, NOT_FOR_ANOTHER)
             case Proof():
                 if not verifier.is_current(result.compared_with):
                     return replies.AUTH_UNAVAILABLE  # it may just have been revoked

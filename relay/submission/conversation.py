@@ -14,6 +14,8 @@ from typing import Any
 from relay.accounts.proofs import Candidate, Proofs
 from relay.accounts.verifier import Verdict
 
+NOT_FOR_ANOTHER = "to act for another user is not offered"
+
 
 class BadResponse(ValueError):
     """The client's response is not what the mechanism's grammar allows."""
@@ -25,6 +27,7 @@ class Claim:
 
     name: str
     password: str = field(repr=False)
+    is_for_another: bool = False  # the client wants to act for another user
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from relay.accounts.profile import is_same_name
 from relay.submission.bearer import OAUTHBEARER, XOAUTH2, oauthbearer, xoauth2
 from relay.submission.conversation import BadResponse, Circumstances, Claim, Conversation, Mechanism, text_of
 from relay.submission.scram import BOUND_MECHANISM, MECHANISM, scram, scram_plus
@@ -21,10 +22,9 @@ def plain(_circumstances: Circumstances) -> Conversation:
     identity, name, password = (text_of(part) for part in parts)
     if not name or not password:
         raise BadResponse("PLAIN needs a user name and a password")
-    if identity and identity != name:
-        # Acting for somebody else is not offered: RFC 4616 §2 has it fail, as a wrong password does.
-        return Claim("", password)
-    return Claim(name, password)
+    # Acting for somebody else is not offered: RFC 4616 §2 has it fail, as a wrong password does.
+    is_for_another = bool(identity) and not is_same_name(identity, name)
+    return Claim(name, password, is_for_another)
 
 
 def login(_circumstances: Circumstances) -> Conversation:

@@ -19,8 +19,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Generator
 from typing import NamedTuple
 
+from relay.accounts.profile import is_same_name
 from relay.accounts.proofs import WRONG_PASSWORD, Candidate, Proofs
 from relay.submission.conversation import (
+    NOT_FOR_ANOTHER,
     BadResponse,
     Circumstances,
     Conversation,
@@ -101,7 +103,7 @@ def _failure(first: _First, given: Candidate | None, circumstances: Circumstance
     if given is None:
         return ""  # the password is wrong, and nothing else matters
     if first.is_for_another:
-        return "to act for another user is not offered"
+        return NOT_FOR_ANOTHER
     if first.flag == "y" and circumstances.offers_binding:
         return "the client could bind the channel, and somebody kept from it that we can (RFC 5802 §6)"
     return ""
@@ -118,9 +120,8 @@ def _read_first(octets: bytes) -> _First:
     if found is None or len(found["nonce"]) > _MAX_NONCE:
         raise BadResponse("not a client-first-message")
     name, identity = _unescaped(found["name"]), _unescaped(found["identity"] or "")
-    return _First(
-        found["header"], found["flag"], found["bare"], name, found["nonce"], identity not in {"", name}
-    )
+    is_for_another = bool(identity) and not is_same_name(identity, name)
+    return _First(found["header"], found["flag"], found["bare"], name, found["nonce"], is_for_another)
 
 
 def _unescaped(name: str) -> str:
