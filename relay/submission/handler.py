@@ -135,8 +135,10 @@ class Handler:
         match decision:
             case Hold():
                 transaction.hold_reason = decision.reason
-            case Rewrite():
+            case Rewrite() if stage is Stage.MAIL:
                 transaction.rewritten_sender = decision.sender
+            case Rewrite():
+                transaction.rewritten_from = decision.sender
             case Reject():
                 self._refuse(session, transaction, decision.rule, decision.reply)
             case Accept():

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from relay.mail.address import Address
 from relay.mail.envelope import Envelope
 from relay.mail.facts import Facts, facts_of
 from relay.mail.fixups import complete
@@ -47,7 +46,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
     message_id = office.new_id(now)
     facts = facts_of(letter.header)
     envelope = transaction.as_envelope()
-    if transaction.rewritten_sender is not None and envelope.sender is not Address.NULL:
+    if transaction.rewritten_sender is not None:
         envelope = replace(envelope, sender=transaction.rewritten_sender)
     content = _stamped_content(office, session, transaction, letter, message_id=message_id, now=now)
     priority = _priority(user, envelope, facts)
@@ -133,7 +132,7 @@ def _stamped_content(
         now=now,
         message_id=message_id,
         hostname=office.hostname,
-        sender=transaction.rewritten_sender,
+        sender=transaction.rewritten_from,
         # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
         also_without=("mt-priority",) if "mt_priority" in transaction.parameters else (),
     )

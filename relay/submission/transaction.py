@@ -16,7 +16,8 @@ class Transaction(AiosmtpdEnvelope):
     """aiosmtpd's envelope, and beside it the parsed one that it grows into.
 
     `parameters` are the fields of mail.Envelope that MAIL's parameters gave; `hold_reason`,
-    `rewritten_sender` and `notices` are what policy wants done with the message.
+    `rewritten_sender` (of the envelope), `rewritten_from` and `notices` are what policy wants done with
+    the message.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,7 @@ class Transaction(AiosmtpdEnvelope):
         self.has_refused_recipients = False
         self.hold_reason: str | None = None
         self.rewritten_sender: Address | None = None
+        self.rewritten_from: Address | None = None
         self.notices: list[Notice] = []
         self.chunks: list[bytes] = []  # what BDAT brought so far
         self.chunk_octets = 0

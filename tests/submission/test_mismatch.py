@@ -47,6 +47,27 @@ async def test_a_reply_to_that_is_there_stays_the_only_one(house: House) -> None
     await client.close()
 
 
+@pytest.mark.parametrize(
+    ("envelope", "header", "kept_envelope", "kept_header"),
+    [
+        ("bounces@elsewhere.test", "sales@example.net", "eve@example.net", "sales@example.net"),
+        ("sales@example.net", "boss@elsewhere.test", "sales@example.net", "eve@example.net"),
+    ],
+)
+async def test_only_the_sender_that_is_foreign_is_rewritten(
+    house: House, envelope: str, header: str, kept_envelope: str, kept_header: str
+) -> None:
+    own = Address.parse("eve@example.net")
+    house.has_user("eve", "example.net", mismatch=Mismatch.REWRITE, default_sender=own)
+    client = await log_in(house, "eve")
+    letter = f"From: {header}\r\n\r\nHello\r\n".encode()
+    assert (await send(client, letter, mail=f"MAIL FROM:<{envelope}>")).startswith("250")
+    assert row(house).sender == kept_envelope  # type: ignore[attr-defined]
+    assert f"From: {kept_header}\r\n".encode() in stored(house)
+    assert (b"Reply-To" in stored(house)) == (header != kept_header)
+    await client.close()
+
+
 @pytest.mark.parametrize("mismatch", [Mismatch.HOLD, Mismatch.ALLOW])
 async def test_what_is_held_or_allowed_is_kept_as_it_came(house: House, mismatch: Mismatch) -> None:
     has_eve(house, mismatch)
