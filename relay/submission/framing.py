@@ -22,6 +22,7 @@ from enum import Enum, auto
 MAX_LINE_OCTETS = 12_288 + 512
 
 _END = b"\r\n.\r\n"
+_LITTLE = 1024  # octets: what a list of less costs beside them would be more than the budget knows of
 _MISTAKEN = 2  # octets of an end mark cut in two that are at first taken for text: its dot and CR
 
 
@@ -196,6 +197,9 @@ class Framer:
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
         if self._limit >= 0 and self._size <= self._limit + _MISTAKEN:
-            self._chunks.append(data)
+            if self._chunks and len(self._chunks[-1]) < _LITTLE:
+                self._chunks[-1] += data
+            else:
+                self._chunks.append(data)
         else:
             self._chunks = []

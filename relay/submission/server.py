@@ -100,10 +100,12 @@ class Server(SMTP):
         self.session.peer = peer
         self.deadline = self.loop.time() + self.tally.patience.handshake
         refusal = self.door.admit(self)
-        if self.port.is_implicit and refusal is None:
+        if not self.port.is_implicit:
+            self._greet(refusal)
+        elif refusal is None:
             self.wire.start_tls(self.door.tls_context)
         else:
-            self._greet(refusal)
+            self._close()  # nothing is said in the clear here (RFC 8314 §3.3)
 
     def _greet(self, refusal: Reply | None = None) -> None:
         self._await_command()

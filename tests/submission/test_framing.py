@@ -1,5 +1,6 @@
 """What one connection's bytes mean does not depend on how the network cut them."""
 
+import tracemalloc
 from itertools import pairwise
 
 from hypothesis import given
@@ -92,6 +93,20 @@ def test_memory_does_not_grow_with_a_message_that_is_not_kept() -> None:
         assert framer.next() is None
         assert framer.buffered == 0
     assert framer.size == 1_000_000
+
+
+def test_a_message_in_tiny_packets_takes_no_more_memory_than_one_in_large_ones() -> None:
+    tracemalloc.start()
+    framer = Framer()
+    framer.expect_content(1_000_000)
+    for number in range(100_000):
+        framer.feed(b"%05d" % number)
+        assert framer.next() is None
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 1.2 * framer.size
+    framer.feed(b"\r\n.\r\n")
+    assert framer.next() == Content(b"".join(b"%05d" % n for n in range(100_000)) + b"\r\n", 500_002)
 
 
 def test_an_empty_message_is_empty() -> None:

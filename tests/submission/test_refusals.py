@@ -51,6 +51,18 @@ async def test_a_session_that_is_turned_away_is_remembered_too(house: House) -> 
     await first.close()
 
 
+async def test_where_tls_begins_with_the_first_byte_nobody_is_turned_away_in_the_clear(house: House) -> None:
+    house.set("max_connections_per_address", "1")
+    first = await Client.connect(house.ports["submissions"], tls=True)
+    assert (await first.reply()).startswith("220")
+    second = await Client.connect(house.ports["submissions"])
+    assert await second.reader.read() == b""
+    await second.close()
+    await house.door.handler.refusals.flush()
+    assert [(event.kind, event.rule) for event in found(house.db)] == [("session", "connections")]
+    await first.close()
+
+
 async def test_the_same_again_is_counted_and_told_when_its_minute_is_over(
     db: Database, clock: HandClock
 ) -> None:
