@@ -269,6 +269,22 @@ async def test_an_answer_too_many_is_not_taken_for_the_answer_to_the_dot(
     assert ends(await offer(upstream, envelope_to("bob"))) == [L]
 
 
+@pytest.mark.parametrize("surplus", [b"250 2.1.5 Ok\r\n", b"354 Go ahead\r\n"])
+async def test_an_answer_too_many_makes_the_refusal_of_one_no_refusal_of_another(
+    upstream: FakeUpstream, surplus: bytes
+) -> None:
+    upstream.on("RCPT", b"250 2.1.5 Ok\r\n" + surplus, matching="ann")
+    upstream.on("RCPT", "550 5.1.1 No such user", matching="bob")
+    upstream.on("RCPT", "450 4.2.1 Busy", matching="cid")
+    assert ends(await offer(upstream, envelope_to("ann", "bob", "cid", "dan"))) == [L, L, L, L]
+
+
+async def test_a_refusal_counts_although_the_upstream_then_says_goodbye(upstream: FakeUpstream) -> None:
+    upstream.on("RCPT", "550 5.1.1 No such user")
+    upstream.on("DATA", b"554 5.5.1 No valid recipients\r\n421 4.7.0 Too many errors\r\n")
+    assert ends(await offer(upstream, envelope_to("ann", "bob"))) == [F, F]
+
+
 async def test_the_answer_to_quit_is_not_taken_for_the_answer_to_the_dot(upstream: FakeUpstream) -> None:
     upstream.on("DOT", MUTE)
     answers = await offer(upstream, envelope_to("bob"), seconds=0.1)

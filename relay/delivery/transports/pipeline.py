@@ -111,6 +111,9 @@ class Pipeline:
         is_invited = await invite(transaction, mail, list(zip(willing, rcpts, strict=True)))
         self._needs_reset = not is_invited
         if self._dialogue.has_unasked:
+            unasked = self._dialogue.heard(1)
+            # 421 may come at any time (RFC 5321 §3.8); any other may be the answer to a command long before.
+            transaction.is_out_of_step |= bool(unasked) and unasked[0].code != 421
             raise not_understood(Step.DATA, "more answers than commands")
         return is_invited
 
@@ -137,7 +140,7 @@ class Pipeline:
             return False
         for recipient, command in rcpts:
             transaction.hear_rcpt(recipient.number, await self.ask(command, Step.RCPT))
-            if transaction.trouble:
+            if transaction.trouble or self._dialogue.has_unasked:
                 return False
         return bool(transaction.accepted) and transaction.hear_data(await self.ask(b"DATA\r\n", Step.DATA))
 

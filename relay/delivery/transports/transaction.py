@@ -36,6 +36,7 @@ class Transaction:
         "is_begun",
         "is_mail_refused",
         "is_out",
+        "is_out_of_step",
         "trouble",
     )
 
@@ -49,6 +50,7 @@ class Transaction:
         self.is_mail_refused = False
         self.is_begun = False  # the message, or some of it, is out: it may have been taken, or be the cause
         self.is_out = False  # all of it is, with the final dot
+        self.is_out_of_step = False  # nobody knows any more which answer was for whom
 
     def hear_mail(self, answer: Answer) -> None:
         """The answer to MAIL: a refusal is the last word to everybody."""
@@ -71,6 +73,7 @@ class Transaction:
         if answer.code == 354:
             return self.trouble is None
         if answer.code < 400:
+            self.is_out_of_step = True
             self.broken_off(not_understood(Step.DATA, f"{answer.code} instead of 354"))
         elif self.accepted:
             self._tell(self.accepted, self._refusal(answer, Step.DATA))
@@ -96,7 +99,12 @@ class Transaction:
         self.trouble = self.trouble or trouble
 
     def answers(self) -> Answers:
-        """The outcome; whoever got no word of his own is told the trouble."""
+        """The outcome; whoever got no word of his own is told the trouble.
+
+        So is everybody where the answers are out of step: the refusal of one may be meant for another.
+        """
+        if self.is_out_of_step:
+            self._last_words = {n: word for n, word in self._last_words.items() if n in self._unasked}
         if self.trouble is None:
             return Answers(self._last_words, self._unasked, unfit=self._unfit)
         unheard = self._undecided()
@@ -122,6 +130,7 @@ class Transaction:
     def _refusal(self, answer: Answer, step: Step) -> Reply:
         """What a refusal is to be settled as; one that reaches beyond the message is also a trouble."""
         if answer.code < 400:
+            self.is_out_of_step = True
             self.broken_off(not_understood(step, f"an unexpected {answer.code}"))
             return self.trouble.reply if self.trouble else answer.to_reply()
         reply = answer.to_reply()
