@@ -25,6 +25,8 @@ from relay.supervisor.ports import Ports, open_ports
 # prometheus_client reads it when it is imported, and then keeps each process's numbers in files there
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
+_METRICS_OCTETS = 512 * 1024  # of each file: room for the numbers of some hundred upstreams
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -54,6 +56,7 @@ def prepare(config: Config) -> Prepared:
     privileges.become(config.user, giving=[*new, run_directory / "lock"])
     with _explaining(run_directory):
         _empty(run_directory, metrics_directory)
+        _reserve(metrics_directory, 1 if config.is_embedded else config.processes.relay)
     with _explaining(config.key_path):
         load_or_make(config.key_path)
     certificates = certificates_of(config)
@@ -66,6 +69,17 @@ def _empty(run_directory: Path, metrics_directory: Path) -> None:
     metrics_directory.mkdir(mode=0o700)
     for path in run_directory.glob("*.bell"):
         path.unlink()
+
+
+def _reserve(metrics_directory: Path, relays: int) -> None:
+    """Make the files that processes count in, with octets on the disk for all of each.
+
+    The library maps files with holes into memory, and whoever counts into a hole when the disk is full is
+    killed by SIGBUS: the parent as well, and with it the node.
+    """
+    for process in ("main", "parent", "admin", *(f"relay-{index}" for index in range(relays))):
+        for kind in ("counter", "histogram"):
+            (metrics_directory / f"{kind}_{process}.db").write_bytes(bytes(_METRICS_OCTETS))
 
 
 def certificates_of(config: Config) -> tuple[CertificatePaths, ...]:

@@ -51,6 +51,14 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def test_counting_needs_no_more_of_the_disk_than_it_has(running: Node) -> None:
+    # A write into a hole of a mapped file kills whoever writes, when the disk is full.
+    running.send_hello()
+    files = list((running.data_dir / "run" / "metrics").iterdir())
+    assert {"counter_parent.db", "histogram_relay-0.db"} <= {file.name for file in files}
+    assert [file.name for file in files if file.stat().st_blocks * 512 < file.stat().st_size] == []
+
+
 def test_a_killed_admin_process_comes_back(running: Node) -> None:
     os.kill(running.found("started", process="admin")["pid"], signal.SIGKILL)
     running.wait_for("started", process="admin", times=2)
