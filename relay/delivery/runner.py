@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -46,7 +47,7 @@ class Runner:
     async def run(self) -> None:
         """Carry on until the lane has nothing to do for us."""
         try:
-            while (held := await self._lane.next(self)) is not None:
+            while not _is_cancelled() and (held := await self._lane.next(self)) is not None:
                 try:
                     await self._carry(held)
                 except Exception as fault:  # noqa: BLE001  the next delivery must go all the same
@@ -189,6 +190,12 @@ class Runner:
         link, self._link = self._link, None
         if link is not None:
             await link.connection.close()
+
+
+def _is_cancelled() -> bool:
+    """Whether we were told to end while a message was out, which had to be written down first."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _as_sent_by(upstream: Upstream, envelope: Envelope, now: datetime) -> Envelope:

@@ -100,3 +100,22 @@ def _add_user(tx: Connection, names: Sequence[str]) -> list[None]:
     for name in names:
         tx.execute(insert(users).values(id=name, name=name, created_at=NOON))
     return [None] * len(names)
+
+
+async def test_who_is_cancelled_while_a_message_is_out_writes_that_down_and_begins_nothing_more(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    # So ends a process whose scribe is gone: one task that went on would keep it from ending.
+    upstream.on("DOT", once_open(asyncio.Event()))
+    async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
+        out = await office.submit("out", hot=True)
+        await eventually(lambda: len(upstream.transactions) == 1)
+        await office.submit("next", hot=True)
+        running = [task for task in asyncio.all_tasks() if "Runner.run" in repr(task)]
+        for task in running:
+            task.cancel()
+        ended, _ = await asyncio.wait(running, timeout=5)
+        assert len(ended) == len(running) == 1
+        await office.until_state(out, "waiting")
+        assert "perhaps it was delivered" in str((await office.row(out)).reason)
+        assert len(upstream.transactions) == 1

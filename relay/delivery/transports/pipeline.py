@@ -80,9 +80,8 @@ class Pipeline:
             except asyncio.CancelledError:
                 if not transaction.is_out:
                     raise
-                # Whoever stops us shall still write down that it was perhaps delivered.
-                if (task := asyncio.current_task()) is not None:
-                    task.uncancel()
+                # That it was perhaps delivered shall still be written down; then the runner ends, for its
+                # task stays cancelled.
                 transaction.broken_off(given_up(Step.DOT))
             self._is_spoiled = transaction.trouble is not None
         return transaction.answers()
