@@ -34,6 +34,7 @@ from relay.service.watch import Watch
 from relay.settings import Settings
 from relay.submission.handler import Office
 from relay.submission.listener import Door
+from relay.submission.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ async def build(post: Post, clock: Clock) -> House:
     scribe = None if post.is_alone else await hire(config.database_url)  # first: it forks
     sealer = load_or_make(config.key_path)
     showcase = Showcase(post.certificates)
-    db = Database(open_engine(config.database_url), scribe)
+    engine = open_engine(config.database_url)
+    db = Database(engine, scribe)
     # The revisions first: what changes between this line and the next ones is then read twice, never missed.
     watch = Watch(db, await db.read(revision.read_all))
     in_force = Current(await db.read(settings.load))
@@ -107,6 +109,7 @@ async def build(post: Post, clock: Clock) -> House:
         new_id=new_id,
         hostname=config.hostname,
         owner=post.owner,
+        storage=Storage.under(engine),
     )
     tokens = Tokens(db, clock, sealer=sealer, owner=post.owner, new_id=new_id)
     worker = Worker(

@@ -34,6 +34,7 @@ from relay.submission.letter import BadLetter, Letter, Shape, read_letter
 from relay.submission.refusals import MESSAGE, Refusals
 from relay.submission.send_at import hold_as_asked
 from relay.submission.stamp import Stamped, stamp
+from relay.submission.storage import Storage
 from relay.submission.told_priority import sender_ok
 from relay.submission.used_up import UsedUp
 
@@ -54,6 +55,7 @@ class Office:
     new_id: Callable[[datetime], str]
     hostname: str
     owner: str
+    storage: Storage
 
 
 class Handler:
@@ -84,7 +86,11 @@ class Handler:
         _options: list[str],
     ) -> Reply:
         """Ask whether this user may send as this address, and has anything left to send."""
-        refusal = self._ask(Stage.MAIL, session, envelope) or self._foreseen(session, envelope)
+        refusal = (
+            self._ask(Stage.MAIL, session, envelope)
+            or self._foreseen(session, envelope)
+            or self._cannot_be_kept(session, envelope, envelope.parameters.get("size_declared") or 0)
+        )
         return refusal or sender_ok(_user(session), envelope.parameters.get("mt_priority"))
 
     async def handle_RCPT(
@@ -109,7 +115,8 @@ class Handler:
         except BadLetter as fault:
             return self._refuse(session, envelope, "letter", fault.reply)
         envelope.content = None
-        if (refusal := self._ask(Stage.DATA, session, envelope, letter)) is not None:
+        refusal = self._ask(Stage.DATA, session, envelope, letter)
+        if refusal := refusal or self._cannot_be_kept(session, envelope, len(letter.content)):
             return refusal
         made = stamp(self._office, session, envelope, letter)
         del letter  # what is stamped is a copy: a large letter need not be there twice during the commit
@@ -156,6 +163,11 @@ class Handler:
             return None
         refused = nothing_left_of(quota)
         return self._refuse(session, transaction, refused.rule, refused.reply)
+
+    def _cannot_be_kept(self, session: ServerSession, transaction: Transaction, octets: int) -> Reply | None:
+        if self._office.storage.has_room_for(octets):
+            return None
+        return self._refuse(session, transaction, "storage", replies.OUT_OF_STORAGE)
 
     def _refuse(self, session: ServerSession, transaction: Transaction, rule: str, reply: Reply) -> Reply:
         """Remember that *rule* says no, and return what it says."""

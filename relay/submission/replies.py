@@ -73,6 +73,7 @@ ENOUGH_MESSAGES = Reply(421, "7.0", "Enough messages for one session; connect ag
 LASTED_LONG = Reply(421, "4.2", "This session has lasted long enough; connect again")
 NOT_MAIL = Reply(421, "7.0", "This is a mail server")
 NO_ROOM = Reply(452, "3.1", "Too much mail in flight; try again later")
+OUT_OF_STORAGE = Reply(452, "3.1", "Out of storage; try again later")
 NO_ROUTE = Reply(451, "3.5", "No upstream is configured yet; try again later")
 TRY_LATER = Reply(451, "3.0", "Temporary failure; try again later")
 LOCAL_ERROR = Reply(451, "3.0", "Local error; try again later")
@@ -87,7 +88,7 @@ def reply_for(fault: BaseException) -> Reply:
     """
     match fault:
         case OperationalError() if any(words in str(fault) for words in _FULL):
-            return NO_ROOM.saying("Out of storage; try again later")
+            return OUT_OF_STORAGE
         case NoRoute():
             return NO_ROUTE
         case DBAPIError() | TimeoutError():

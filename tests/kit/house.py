@@ -28,6 +28,7 @@ from relay.routing.upstreams import Kind, Upstream
 from relay.sealing import Sealer
 from relay.submission.handler import Office
 from relay.submission.listener import Door
+from relay.submission.storage import Storage
 
 # Argon2 takes 20 ms on purpose: every user of every test has this one password, hashed once.
 PASSWORD = "correct-horse"
@@ -67,6 +68,8 @@ class House:
         sandbox = Upstream(new_id(clock.now()), "sandbox", Kind.SANDBOX)
         write_with(engine, changes.add_upstream, changes.NewUpstream(author, sandbox))
         budget = Budget(64 * 1024 * 1024)
+        storage = Storage(Path(__file__))
+        storage.floor = 0  # however little is free where the tests run
         office = Office(
             db=db,
             clock=clock,
@@ -76,6 +79,7 @@ class House:
             new_id=new_id,
             hostname="relay.test",
             owner="node/0",
+            storage=storage,
         )
         verifier = Verifier(db, clock, sealer)
         door = Door(office, verifier=verifier, budget=budget, tls_context=tls_context)
