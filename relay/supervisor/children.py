@@ -172,7 +172,10 @@ def _work_and_exit(work: Work, orders: Orders) -> None:
             signal.signal(meant_for_parent, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        asyncio.run(work(orders))
+        # Never closed: what still runs when the work is over, or has failed, ends with the process.  To wait
+        # for it would keep a process alive that does no work, and the parent from beginning anew.
+        runner = asyncio.Runner()
+        runner.run(work(orders))
     except BaseException as fault:  # noqa: BLE001  whatever it is, the parent begins anew
         log.fault("child", fault)
         code = os.EX_SOFTWARE
