@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
 
+from relay import log
 from relay.db.database import Database
 from relay.db.engine import open_engine
 from relay.db.migrate import upgrade
@@ -74,3 +76,12 @@ def _migrate(url: str) -> None:
 
 def _do_not_wait_for_the_disk(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=OFF")
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """What is logged, one event in JSON a line."""
+    stream = StringIO()
+    monkeypatch.setattr(log._writer, "stream", stream)
+    monkeypatch.setattr(log._writer, "as_json", True)
+    return stream

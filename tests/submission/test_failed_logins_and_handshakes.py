@@ -11,19 +11,9 @@ from typing import Any
 
 import pytest
 
-from relay import log
 from tests.delivery.office import eventually
 from tests.kit.converse import Client
 from tests.kit.house import PASSWORD, House
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> StringIO:
-    """What is logged, one event in JSON a line."""
-    stream = StringIO()
-    monkeypatch.setattr(log._writer, "stream", stream)
-    monkeypatch.setattr(log._writer, "as_json", True)
-    return stream
 
 
 def told(lines: StringIO, event: str) -> list[Mapping[str, Any]]:
