@@ -89,6 +89,7 @@ def _card(found: Story) -> Fields:
             ("header From", found.header_from),
             ("subject", found.subject),
             ("user", found.user_name),
+            ("not the user's", found.mismatch),
             ("client", _client(found)),
             ("logged in", _login(found.login)),
             ("secured", found.tls or ("not at all" if found.peer_address else None)),
@@ -225,6 +226,7 @@ def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting
         "header_from": found.header_from,
         "subject": found.subject,
         "user": found.user_name,
+        "mismatch": found.mismatch,
         "client": {
             "address": found.peer_address,
             "helo": found.helo,

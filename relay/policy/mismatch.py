@@ -36,6 +36,21 @@ def held_because(user: str, sender: Address | str) -> str:
     return f"{user} may not send as {sender}"
 
 
+def told(decision: Decision, where: str) -> str | None:
+    """What became of the foreign senders that stood *where*, for the story; None if there were none.
+
+    What is held says so as its delivery's reason, and what is refused has no story.
+    """
+    senders = ", ".join(notice.sender for notice in decision.notices)
+    match decision:
+        case Accept() if senders:
+            return f"{senders} {where}: let through"
+        case Rewrite():
+            return f"{senders} {where}: replaced by {decision.sender}"
+        case _:
+            return None
+
+
 def _not_yours(sender: Address, *, in_utf8: bool) -> Reply:
     """A client that did not ask for SMTPUTF8 is answered in ASCII (RFC 6531 §3.7.4.2)."""
     shown = str(sender) if in_utf8 else str(sender).encode("ascii", "backslashreplace").decode("ascii")

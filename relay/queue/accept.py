@@ -62,6 +62,7 @@ def _message_row(item: Acceptance) -> Row:
         "body": envelope.body.value,
         "smtputf8": envelope.smtputf8,
         "about_id": item.about,
+        "mismatch": _fitting(item.mismatch, 1000),
         "options": options_of(envelope),
     }
 

@@ -255,6 +255,7 @@ class Story:
     priority: Priority
     octets: int
     about_id: str | None
+    mismatch: str | None
     has_content: bool
     envelope: Envelope
     recipients: tuple[RecipientStory, ...]
@@ -286,6 +287,7 @@ _SAME_NAMES = tuple(
         "tag",
         "octets",
         "about_id",
+        "mismatch",
     )
 )
 _MESSAGE = select(

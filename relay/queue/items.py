@@ -79,7 +79,8 @@ class Notice:
 class Acceptance:
     """A whole message on its way into the queue: nothing of it is kept unless all of it is.
 
-    `about` is the id of the message that it reports on, or is an archive's copy of.
+    `about` is the id of the message that it reports on, or is an archive's copy of.  `mismatch` tells which
+    senders were not its user's, and what became of that.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Acceptance:
     notices: tuple[Notice, ...] = ()
     late_at: datetime | None = None  # when its sender is to hear that it is still on its way
     about: str | None = None
+    mismatch: str | None = None
 
 
 class Claimed(NamedTuple):

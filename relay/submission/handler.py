@@ -22,6 +22,7 @@ from relay.mail.reply import Reply
 from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide
 from relay.policy.decision import Accept, Decision, Hold, Reject, Rewrite
+from relay.policy.mismatch import told
 from relay.policy.submission import Limits, Submission, User
 from relay.queue.handover import HandOver
 from relay.queue.items import Notice
@@ -41,6 +42,9 @@ from relay.submission.used_up import UsedUp
 if TYPE_CHECKING:
     from relay.submission.server import Server, ServerSession
     from relay.submission.transaction import Transaction
+
+
+_WHERE = {Stage.MAIL: "on the envelope", Stage.DATA: "in the header"}  # senders are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ class Handler:
             case Accept():
                 pass
         if decision.notices:
+            if became := told(decision, _WHERE[stage]):
+                transaction.mismatches.append(became)
             transaction.notices.extend(self._notices(session, decision))
             if isinstance(decision, Reject):
                 self._tell(transaction.notices)

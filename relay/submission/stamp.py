@@ -89,6 +89,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
         message_id_field=facts.message_id,
         tag=facts.tag,
         notices=tuple(transaction.notices),
+        mismatch="; ".join(transaction.mismatches) or None,
         late_at=late_at(envelope, now, settings),
     )
     return Stamped(acceptance, tuple(_claimed(acceptance, part, user) for part in parts if part.lease))

@@ -17,7 +17,7 @@ class Transaction(AiosmtpdEnvelope):
 
     `parameters` are the fields of mail.Envelope that MAIL's parameters gave; `hold_reason`,
     `rewritten_sender` (of the envelope), `rewritten_from` and `notices` are what policy wants done with
-    the message.
+    the message; `mismatches` are what became of senders that are not its user's.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,7 @@ class Transaction(AiosmtpdEnvelope):
         self.rewritten_sender: Address | None = None
         self.rewritten_from: Address | None = None
         self.notices: list[Notice] = []
+        self.mismatches: list[str] = []
         self.chunks: list[bytes] = []  # what BDAT brought so far
         self.chunk_octets = 0
         self.chunk_refusal: Reply | None = None  # why the next chunk, and all after it, is refused

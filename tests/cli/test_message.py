@@ -41,6 +41,14 @@ def try_once(
     write_with(engine, settle, settled._replace(record=record))
 
 
+def test_it_says_which_senders_were_not_the_users(run: Run, take: Take) -> None:
+    became = "boss@elsewhere.test in the header: let through"
+    message = take(mismatch=became)
+    assert became in run("message", "show", message).out
+    assert run("message", "show", message, "--json").document["mismatch"] == became
+    assert "not the user's" not in run("message", "show", take()).out
+
+
 def test_the_whole_story_is_told(run: Run, engine: Engine, take: Take) -> None:
     envelope = make_envelope(recipients=("bob@example.net", "cid@example.net", "eve@example.net"))
     session = make_session(user="ann", tls="TLSv1.3 TLS_AES_256_GCM_SHA384")

@@ -78,6 +78,28 @@ async def test_what_is_held_or_allowed_is_kept_as_it_came(house: House, mismatch
     await client.close()
 
 
+@pytest.mark.parametrize(
+    ("mismatch", "became"),
+    [(Mismatch.ALLOW, "let through"), (Mismatch.REWRITE, "replaced by eve@example.net")],
+)
+async def test_the_story_tells_whose_sender_it_was_and_what_became_of_it(
+    house: House, mismatch: Mismatch, became: str
+) -> None:
+    has_eve(house, mismatch)
+    client = await log_in(house, "eve")
+    letter = b"From: boss@elsewhere.test\r\nSender: two@elsewhere.test\r\n" + HEAD + BODY
+    await send(client, letter, mail="MAIL FROM:<bounces@elsewhere.test>")
+    assert row(house).mismatch == (  # type: ignore[attr-defined]
+        f"bounces@elsewhere.test on the envelope: {became}; "
+        f"boss@elsewhere.test, two@elsewhere.test in the header: {became}"
+    )
+    await send(client, b"From: eve@example.net\r\n" + HEAD + BODY, mail="MAIL FROM:<eve@example.net>")
+    with house.engine.connect() as tx:
+        told = tx.execute(select(tables.messages.c.mismatch).order_by(tables.messages.c.id)).scalars().all()
+    assert told[1:] == [None]
+    await client.close()
+
+
 @pytest.mark.parametrize("mismatch", list(Mismatch))
 async def test_one_notice_for_a_user_and_sender_within_the_hour(house: House, mismatch: Mismatch) -> None:
     has_eve(house, mismatch)

@@ -36,6 +36,7 @@ messages = Table(
     Column("body", String(12), nullable=False),
     Column("smtputf8", Boolean, nullable=False),
     Column("about_id", ID),  # the message that this one reports on, or is an archive's copy of
+    Column("mismatch", Text),  # which senders were not its user's, and what became of that; null: all were
     Column("options", Text),  # JSON of the rarer MAIL parameters: RET, ENVID, MT-PRIORITY, BY, REQUIRETLS
 )
 
