@@ -1,43 +1,29 @@
-"""Static settings: a TOML file and the environment, read once into one frozen Config.
+"""Static settings: one frozen Config, read once (by `relay.config_file`).
 
 What can change while the relay runs is in `relay.settings`.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import os
 import re
 import socket
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections import Counter
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin
+from typing import Any, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     IPvAnyNetwork,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-SEARCHED = (
-    Path("config/relay.toml"),
-    Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "relay/relay.toml",
-    Path("/etc/relay/relay.toml"),
-)
 _MAX_PORTS = 5000
-
-
-class BadConfig(ValueError):
-    """The configuration cannot be used; the message has one line for each thing to mend."""
 
 
 class TlsMode(StrEnum):
@@ -49,14 +35,16 @@ class TlsMode(StrEnum):
     IMPLICIT = "implicit"
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of the configuration: it knows its keys and takes no others."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 _LEAST_PREFIX = {4: 8, 6: 16}
 
 
-class Trusted(_Section):
+class Trusted(Section):
     """A network whose clients need not log in: they are taken for one user."""
 
     network: IPvAnyNetwork
@@ -72,11 +60,11 @@ class Trusted(_Section):
         return value
 
 
-class Listener(_Section):
+class Listener(Section):
     """A list of ports that are served alike."""
 
     name: str
-    ports: tuple[str, ...]
+    ports: tuple[str, ...] = Field(min_length=1)
     address: str = "0.0.0.0"  # noqa: S104  a relay is there to be reached
     tls: TlsMode = TlsMode.STARTTLS
     auth_without_tls: bool = False
@@ -113,7 +101,7 @@ def _port_range(text: str) -> range:
     return range(low, high + 1)
 
 
-class DatabaseSection(_Section):
+class DatabaseSection(Section):
     """Where everything is kept."""
 
     url: str = ""  # empty: embedded SQLite in data_dir
@@ -128,14 +116,14 @@ class DatabaseSection(_Section):
         return value
 
 
-class NamedCertificate(_Section):
+class NamedCertificate(Section):
     """One more certificate, for clients that call a name it has."""
 
     certificate: Path
     key: Path
 
 
-class TlsSection(_Section):
+class TlsSection(Section):
     """The server's certificate; empty: a self-signed one is made in data_dir."""
 
     certificate: Path | None = None
@@ -152,7 +140,7 @@ class TlsSection(_Section):
 _KEYS_URL = re.compile(r"https://[^/]+.*|http://(127\.0\.0\.1|\[::1\]|localhost)[:/].*")
 
 
-class OAuthSection(_Section):
+class OAuthSection(Section):
     """Whose access tokens log a user in (OAUTHBEARER, XOAUTH2); empty: nobody's, and neither is offered."""
 
     issuer: str = ""
@@ -181,7 +169,7 @@ class OAuthSection(_Section):
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[A-Za-z0-9._~/\-]*)?")
 
 
-class AdminSection(_Section):
+class AdminSection(Section):
     """Where the panel, the API and the metrics are served."""
 
     listen: str = "127.0.0.1:8080"
@@ -214,14 +202,14 @@ class AdminSection(_Section):
         return host.strip("[]"), int(port)
 
 
-class LogSection(_Section):
+class LogSection(Section):
     """How what happens is told; it goes to standard output."""
 
     format: str = Field(default="auto", pattern="^(auto|json|console)$")
     level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 
-class ProcessesSection(_Section):
+class ProcessesSection(Section):
     """How many relay processes a node runs, and what one may hold."""
 
     relay: int = Field(default=1, ge=1, le=64)
@@ -238,7 +226,7 @@ _DEFAULT_LISTENERS = (
 )
 
 
-_PREFIX = "RELAY_"
+PREFIX = "RELAY_"
 # A name in ASCII, or an address as in RFC 5321 §4.1.3; "_" stands in names of containers
 _HOST = re.compile(r"(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Za-z.:]+\]")
 
@@ -247,7 +235,7 @@ class Config(BaseSettings):
     """Everything that needs a restart to change."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -265,13 +253,21 @@ class Config(BaseSettings):
     admin: AdminSection = AdminSection()
     log: LogSection = LogSection()
     processes: ProcessesSection = ProcessesSection()
-    listeners: tuple[Listener, ...] = _DEFAULT_LISTENERS
+    listeners: tuple[Listener, ...] = Field(default=_DEFAULT_LISTENERS, min_length=1)
 
     @field_validator("hostname")
     @classmethod
     def _can_be_called(cls, value: str) -> str:
         if not _HOST.fullmatch(value):
             raise ValueError(f'"{value}" is no host name; letters beyond ASCII are written as xn--…')
+        return value
+
+    @field_validator("listeners")
+    @classmethod
+    def _have_their_own_names(cls, value: tuple[Listener, ...]) -> tuple[Listener, ...]:
+        for name, times in Counter(each.name for each in value).items():
+            if times > 1:
+                raise ValueError(f'{times} of them are called "{name}"; each has a name of its own')
         return value
 
     @property
@@ -300,101 +296,3 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment goes before the file, whose content comes as init arguments."""
         return env_settings, init_settings
-
-
-def find_file(given: Path | None) -> Path | None:
-    """Return the configuration file to read: the one given, $RELAY_CONFIG, or the first that is there.
-
-    Raises BadConfig if one was named and is not there.
-    """
-    named = given or (Path(os.environ["RELAY_CONFIG"]) if os.environ.get("RELAY_CONFIG") else None)
-    if named is not None:
-        if not named.is_file():
-            raise BadConfig(f"{named}: there is no such file")
-        return named
-    return next((path for path in SEARCHED if path.is_file()), None)
-
-
-def load(path: Path | None = None) -> Config:
-    """Read the configuration file, if there is one, and the environment over it.
-
-    Raises BadConfig with one line for each mistake: an unknown key (with the nearest known one), a
-    value that cannot be used, a file that is no TOML.
-    """
-    path = find_file(path)
-    source = str(path) if path else "the environment"
-    if mistaken := list(_nearly_ours()):
-        raise BadConfig("\n".join(mistaken))
-    try:
-        document = tomllib.loads(path.read_text("utf-8")) if path else {}
-        return Config(**document)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise BadConfig(f"{source}: {fault}") from None
-    except SettingsError as fault:
-        raise BadConfig("\n".join(_not_json()) or f"the environment: {fault}") from None
-    except ValidationError as fault:
-        raise BadConfig("\n".join(f"{source}: {_explain(error)}" for error in fault.errors())) from None
-
-
-def _variables() -> Mapping[str, bool]:
-    """The variables that are read, and whether each is JSON: a list, or a whole section at once."""
-    found: dict[str, bool] = {}
-    for name, field in Config.model_fields.items():
-        variable, kind = f"{_PREFIX}{name.upper()}", field.annotation
-        found[variable] = get_origin(kind) is tuple
-        if isinstance(kind, type) and issubclass(kind, _Section):
-            of_keys = {f"{variable}__{key.upper()}": inner for key, inner in kind.model_fields.items()}
-            found |= {key: get_origin(inner.annotation) is tuple for key, inner in of_keys.items()}
-            found[variable] = True
-    return found
-
-
-def _not_json() -> Iterator[str]:
-    """Say of each variable that should be JSON and is not how it is written."""
-    wanted = _variables()
-    for name, value in sorted(os.environ.items()):
-        if wanted.get(name.upper()):
-            try:
-                json.loads(value)
-            except ValueError:
-                yield (
-                    f'the environment: {name} is not JSON: a list is written as ["a", "b"], '
-                    f"and a section key by key, such as {_PREFIX}LOG__LEVEL"
-                )
-
-
-def _nearly_ours() -> Iterator[str]:
-    """Name each variable that must be a mistake for one of ours, such as RELAY_DATABASE_URL.
-
-    Others that begin so are not ours: Kubernetes sets RELAY_PORT and more for a service called "relay".
-    """
-    known = {name.removeprefix(_PREFIX) for name in _variables()}
-    for name in sorted(os.environ):
-        said = name.upper().removeprefix(_PREFIX)
-        # What has a section's name, or belongs to one, is read, and refused if there is no such key.
-        if said == name.upper() or said.partition("__")[0] in known:
-            continue
-        if near := difflib.get_close_matches(said, known, n=1, cutoff=0.8):
-            yield f'the environment: unknown variable "{name}"; did you mean "{_PREFIX}{near[0]}"?'
-
-
-_WORDS = {"tuple_type": "must be a list", "model_type": "must be a section with keys of its own"}
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    if error["type"] != "extra_forbidden":
-        return f"{place}: {_WORDS.get(error['type']) or error['msg'].removeprefix('Value error, ')}"
-    near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"][:-1]), n=1)
-    return f'unknown key "{place}"' + (f'; did you mean "{near[0]}"?' if near else "")
-
-
-def _known_keys(place: tuple[str | int, ...]) -> list[str]:
-    """The keys of the section at *place*."""
-    model: type[BaseModel] = Config
-    for part in place:
-        if isinstance(part, str):
-            found = model.model_fields[part].annotation
-            # A list of sections is a tuple[Section, ...]
-            model = next(iter(get_args(found)), found)  # type: ignore[assignment]
-    return list(model.model_fields)

@@ -22,7 +22,7 @@ def show(
     origin: Annotated[bool, typer.Option("--origin", help="Also where each value comes from.")] = False,
 ) -> Shown:
     """Show the configuration in force; passwords within a URL are hidden."""
-    from relay.config import find_file
+    from relay.config_file import find_file
 
     file = find_file(desk.options.config)
     values = dict(_flat(desk.config.model_dump(mode="json")))
@@ -44,7 +44,7 @@ def _origins(desk: Desk) -> dict[str, str]:
     """Where each value comes from that is not the default: the environment goes before the file."""
     import tomllib
 
-    from relay.config import find_file
+    from relay.config_file import find_file
 
     found = {}
     file = find_file(desk.options.config)

@@ -45,7 +45,7 @@ class Desk:
     @cached_property
     def config(self) -> Config:
         """The configuration.  Raises BadConfig."""
-        from relay.config import load
+        from relay.config_file import load
 
         return load(self.options.config)
 

@@ -45,15 +45,14 @@ def open_ports(config: Config) -> Ports:
     """Open every port of *config*.  Raises CannotStart, naming the port that cannot be had, and why."""
     _allow_many_open_files()
     taken: dict[tuple[str, int], str] = {}
-    listeners: dict[str, tuple[socket.socket, ...]] = {}
     with ExitStack() as opened:  # if one cannot be had, the others are let go
-        for listener in config.listeners:
-            if listener.name in listeners:
-                raise CannotStart(f'Two listeners are called "{listener.name}".', BAD_CONFIG)
-            listeners[listener.name] = tuple(
+        listeners = {
+            listener.name: tuple(
                 opened.enter_context(_open(listener.address, port, f'listener "{listener.name}"', taken))
                 for port in listener.port_numbers()
             )
+            for listener in config.listeners
+        }
         admin = opened.enter_context(_open(*config.admin.address, "admin.listen", taken))
         opened.pop_all()
     return Ports(listeners, admin)

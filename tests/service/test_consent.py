@@ -19,7 +19,8 @@ from relay.accounts.sender_requests import LINK_LIFETIME, Ruling, Wish, make_tok
 from relay.accounts.users import NewUser, create
 from relay.admin.house import Condition
 from relay.admin.server import run_admin
-from relay.config import AdminSection, BadConfig, Config, DatabaseSection, load
+from relay.config import AdminSection, Config, DatabaseSection
+from relay.config_file import BadConfig, load
 from relay.db import tables
 from relay.db.audit import Author
 from relay.db.engine import write_with

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from relay.config import Config, Listener, load
+from relay.config import Config, Listener
+from relay.config_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config/relay.example.toml"

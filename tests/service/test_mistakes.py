@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import BadConfig, load
+from relay.config_file import BadConfig, load
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,9 @@ def test_what_others_set_with_our_prefix_is_theirs(monkeypatch: pytest.MonkeyPat
         ('node = ""', "node: "),
         ('listeners = "2525"', "listeners: must be a list"),
         ("admin = 5", "admin: must be a section"),
+        ("listeners = []", "listeners: must have at least one entry"),
+        ('[[listeners]]\nname = "a"\nports = []', "ports: must have at least one entry"),
+        (2 * '[[listeners]]\nname = "a"\nports = ["0"]\n', 'listeners: 2 of them are called "a"'),
     ],
 )
 def test_a_value_that_will_not_do_is_named(tmp_path: Path, written: str, said: str) -> None:

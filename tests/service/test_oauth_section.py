@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import BadConfig, load
+from relay.config_file import BadConfig, load
 
 GOOD = {
     "issuer": "https://login.example.com",

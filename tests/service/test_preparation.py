@@ -52,11 +52,6 @@ def test_a_port_cannot_stand_in_two_listeners() -> None:
     assert (sentence, code) == ('Port 2525 stands in listener "a" and in listener "b".', BAD_CONFIG)
 
 
-def test_two_listeners_cannot_have_one_name() -> None:
-    sentence, code = refusal(lambda: opened(listener("a", "0"), listener("a", "0")))
-    assert (sentence, code) == ('Two listeners are called "a".', BAD_CONFIG)
-
-
 @pytest.mark.parametrize("address", ["192.0.2.1", "no such address"])
 def test_an_address_of_another_machine_is_refused(address: str) -> None:
     sentence, code = refusal(lambda: opened(listener("a", "0", address=address)))

@@ -14,7 +14,7 @@ from relay.cli.checkups.ports import ports
 from relay.cli.checkups.tokens import tokens
 from relay.cli.desk import Desk
 from relay.cli.faults import explain
-from relay.config import BadConfig, find_file
+from relay.config_file import BadConfig, find_file
 
 _CHECKUPS: dict[str, Callable[[Desk], Iterator[Finding]]] = {
     "host name": host_name,
