@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run by hand, this script sees only its own folder
@@ -30,8 +31,8 @@ a number also as `25M` (of 1024 × 1024).
 
 <!-- Made by docs/make_settings.py from relay/settings.py; a test checks that it is up to date. -->
 
-| Setting | Kind | Default | At least | What it is for |
-|---|---|---|---|---|
+| Setting | Kind | Default | At least | At most | What it is for |
+|---|---|---|---|---|---|
 """
 
 
@@ -43,7 +44,8 @@ def page() -> str:
 def rows() -> Iterator[str]:
     """Return one row of the table for each setting."""
     for declared in SETTINGS.values():
-        cells = (f"`{declared.name}`", KINDS[declared.kind], default_of(declared), least_of(declared))
+        bounds = (bound(declared.least), bound(declared.most))
+        cells = (f"`{declared.name}`", KINDS[declared.kind], default_of(declared), *bounds)
         yield f"| {' | '.join(cells)} | {declared.explanation} |"
 
 
@@ -52,9 +54,9 @@ def default_of(declared: Declared) -> str:
     return f"`{render(declared.default)}`" if declared.default != "" else "empty"
 
 
-def least_of(declared: Declared) -> str:
-    """Return the least value, if there is one."""
-    return "" if declared.least is None else f"`{render(declared.least)}`"
+def bound(value: Any) -> str:
+    """Return the least or the largest value, if there is one."""
+    return "" if value is None else f"`{render(value)}`"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 from relay.db import tables
 from relay.db.revision import Subject, bump
 from relay.mail.address import Address, BadAddress
+from relay.mail.header import MAX_FIELDS, MAX_HEADER_OCTETS
 from relay.mail.schedule import RetrySchedule
 from relay.quantities import read_duration, read_number, render_duration
 
@@ -26,10 +27,11 @@ class BadSetting(ValueError):
 
 
 class About(NamedTuple):
-    """What a setting is for, and the least value it takes."""
+    """What a setting is for, and the least and the largest value it takes."""
 
     explanation: str
     least: Any = None
+    most: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +64,24 @@ class Settings:
         ),
     ] = timedelta(days=4)
     head_start_high: Annotated[
-        timedelta, About("By how much priority 2 goes before priority 5.", least=timedelta(0))
+        timedelta,
+        About("By how much priority 2 goes before priority 5.", least=timedelta(0), most=timedelta(days=365)),
     ] = timedelta(minutes=60)
     head_start_normal: Annotated[
-        timedelta, About("By how much priority 3 goes before priority 5.", least=timedelta(0))
+        timedelta,
+        About("By how much priority 3 goes before priority 5.", least=timedelta(0), most=timedelta(days=365)),
     ] = timedelta(minutes=20)
     head_start_low: Annotated[
-        timedelta, About("By how much priority 4 goes before priority 5.", least=timedelta(0))
+        timedelta,
+        About("By how much priority 4 goes before priority 5.", least=timedelta(0), most=timedelta(days=365)),
     ] = timedelta(minutes=5)
     recipients_per_delivery: Annotated[
         int,
         About("The most recipients of one message sent to an upstream in one transaction.", least=1),
     ] = 100
     max_message_bytes: Annotated[
-        int, About("The largest message taken, in octets as sent.", least=64 * 1024)
+        int,
+        About("The largest message taken, in octets as sent.", least=64 * 1024, most=512 * 1024 * 1024),
     ] = 25 * 1024 * 1024
     max_recipients: Annotated[
         int, About("The most recipients of one message (RFC 5321 asks for at least 100).", least=100)
@@ -169,14 +175,20 @@ class Settings:
         ),
     ] = 64 * 1024
     max_header_bytes: Annotated[
-        int, About("The largest header, in octets, up to 256K: it is held and read whole.", least=8 * 1024)
+        int,
+        About(
+            "The largest header, in octets: it is held and read whole.",
+            least=8 * 1024,
+            most=MAX_HEADER_OCTETS,
+        ),
     ] = 256 * 1024
     max_header_fields: Annotated[
         int,
         About(
-            "The most fields of a header, up to 2000: each is looked at. MIME parts are not, so however many "
+            "The most fields of a header: each is looked at. MIME parts are not, so however many "
             "and deep they are, they cost nothing here; where they are, on their way out, that is bounded.",
             least=100,
+            most=MAX_FIELDS,
         ),
     ] = 2000
     longest_hold: Annotated[
@@ -291,13 +303,13 @@ class Declared(NamedTuple):
     default: Any
     explanation: str
     least: Any
+    most: Any
 
 
 def _declared() -> Iterator[Declared]:
     about = get_type_hints(Settings, include_extras=True)
     for f in fields(Settings):
-        explanation, least = about[f.name].__metadata__[0]
-        yield Declared(f.name, type(f.default), f.default, explanation, least)
+        yield Declared(f.name, type(f.default), f.default, *about[f.name].__metadata__[0])
 
 
 SETTINGS: Mapping[str, Declared] = {declared.name: declared for declared in _declared()}
@@ -306,7 +318,8 @@ SETTINGS: Mapping[str, Declared] = {declared.name: declared for declared in _dec
 def load(tx: Connection) -> Settings:
     """Return the settings in force: the defaults, and what was set over them."""
     stored = {row.name: row.value for row in tx.execute(select(tables.settings))}
-    return replace(Settings(), **{name: parse(name, stored[name]) for name in stored if name in SETTINGS})
+    known = [declared for name, declared in SETTINGS.items() if name in stored]
+    return replace(Settings(), **{each.name: _read(each, stored[each.name]) for each in known})
 
 
 def store(tx: Connection, name: str, text: str, now: datetime) -> Any:
@@ -332,13 +345,19 @@ def _check_address(text: str) -> None:
 def parse(name: str, text: str) -> Any:
     """Read the value of setting *name* from *text*.  Raises BadSetting."""
     declared = declaration(name)
-    try:
-        value = _READERS[declared.kind](text.strip())
-    except ValueError:
-        raise BadSetting(f'{name} is {_KINDS[declared.kind]}; "{text}" is not') from None
+    value = _read(declared, text)
     if declared.least is not None and value < declared.least:
         raise BadSetting(f"{name} is at least {render(declared.least)}")
+    if declared.most is not None and value > declared.most:
+        raise BadSetting(f"{name} is at most {render(declared.most)}")
     return value
+
+
+def _read(declared: Declared, text: str) -> Any:
+    try:
+        return _READERS[declared.kind](text.strip())
+    except ValueError:
+        raise BadSetting(f'{declared.name} is {_KINDS[declared.kind]}; "{text}" is not') from None
 
 
 def declaration(name: str) -> Declared:

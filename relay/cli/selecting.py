@@ -20,7 +20,7 @@ from relay.cli.faults import FAILED, Failed
 from relay.cli.mail import STATES
 from relay.cli.shown import Shown
 from relay.db.audit import record
-from relay.mail.address import BadAddress, fold_domain
+from relay.mail.address import Address, BadAddress, fold_domain
 from relay.mail.priority import Priority
 from relay.quantities import read_duration
 from relay.queue import control
@@ -183,8 +183,12 @@ def route_to(table: RoutingTable, upstream: Upstream) -> Route:
 
 def _party(text: str | None, option: str) -> str | None:
     """An address or a domain, checked.  Raises typer's BadParameter."""
+    if not text:
+        return text
+    local, _, domain = text.rpartition("@")
     try:
-        return text and f"{text.rpartition('@')[0]}@{fold_domain(text.rpartition('@')[2])}"
+        Address.parse(f"{local or 'anybody'}@{domain}")
+        return f"{local}@{fold_domain(domain)}"
     except BadAddress as fault:
         raise typer.BadParameter(f'"{text}" is no address or domain: {fault}.', param_hint=option) from None
 

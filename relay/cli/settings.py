@@ -64,6 +64,7 @@ def get(desk: Desk, name: Name) -> Shown:
             (name, Cell(render(getattr(in_force, name)), Tone.STRONG)),
             ("default", render(declared.default)),
             ("at least", None if declared.least is None else render(declared.least)),
+            ("at most", None if declared.most is None else render(declared.most)),
             ("", declared.explanation),
         )
     )

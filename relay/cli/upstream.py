@@ -326,7 +326,7 @@ def enable(desk: Desk, name: Name) -> Shown:
 @app.command("disable")
 @at_the_desk
 def disable(desk: Desk, name: Name) -> Shown:
-    """Send nothing to an upstream; its mail waits in the queue."""
+    """Send nothing to an upstream; its mail waits, or goes by the others of its route."""
     return _switch(desk, name, is_enabled=False)
 
 
@@ -361,6 +361,7 @@ def _switch(desk: Desk, name: str, *, is_enabled: bool) -> Shown:
 
     order = EditUpstream(desk.author, name, desk.sealer, lambda u: replace(u, is_enabled=is_enabled))
     changed = desk.write(edit_upstream, order)
-    what = "is sent to again" if is_enabled else "is not sent to any more; its mail waits"
+    stopped = "is not sent to any more; its mail waits, or goes by the others of its route"
+    what = "is sent to again" if is_enabled else stopped
     document = {"name": changed.name, "is_enabled": changed.is_enabled}
     return Shown(document, (f'Upstream "{changed.name}" {what}.',))

@@ -208,6 +208,7 @@ def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:
     assert named("--recipient", "example.net") == named("--tag", "invoices") == [young]
     assert named("--route", "default", "--upstream", "sandbox") == [old, young]
     assert run("queue", "list", "--older-than", "long").code == 2
+    assert run("queue", "list", "--recipient", "a b@example.net").code == 2
     assert named("--older-than", "99999999d") == []
     assert run("queue", "hold", f"{old}-{'9' * 20}").code == run("queue", "hold", f"{old}-²").code == 2
     assert run("queue", "list", "--sender", "a b.c\u2260").code == 2

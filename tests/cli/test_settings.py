@@ -68,6 +68,7 @@ def test_every_change_is_audited_with_what_it_was(run: Run, engine: Engine) -> N
         (("set", "retry_frist", "5m"), 'Did you mean "retry_first"?'),
         (("set", "retry_first", "soon"), 'a duration such as "30m"'),
         (("set", "retry_first", "0s"), "at least 1s"),
+        (("set", "max_header_fields", "2001"), "at most 2000"),
         (("set", "reveal_client", "perhaps"), "yes or no"),
         (("set", "operator_address", "nobody"), '"nobody" is no e-mail address'),
         (("reset", "nothing_like_it", "--yes"), 'There is no setting "nothing_like_it"'),
