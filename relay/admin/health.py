@@ -43,4 +43,6 @@ async def _obstacle(house: House) -> str | None:
             found = await house.db.read(revision_of)
     except (TimeoutError, SQLAlchemyError):
         return "the database does not answer"
-    return None if found == head() else "the database schema is not the one this version needs"
+    if found != head():
+        return "the database schema is not the one this version needs"
+    return None if house.storage.has_room_for(0) else "the disk is full"

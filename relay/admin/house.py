@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from relay.clock import Clock, SystemClock
 from relay.config import Config
 from relay.db.database import Database
+from relay.db.storage import Storage
 from relay.ids import id_source
 
 
@@ -32,6 +33,7 @@ class House:
     condition: Condition = field(default_factory=Condition)
     clock: Clock = field(default_factory=SystemClock)
     new_id: Callable[[datetime], str] = field(default_factory=id_source)
+    storage: Storage = field(default_factory=Storage)
 
 
 def _of_request(request: Request) -> House:

@@ -17,6 +17,7 @@ from relay.admin.house import Condition, House
 from relay.config import Config
 from relay.db.database import Database
 from relay.db.engine import open_engine
+from relay.db.storage import Storage
 
 _MOST_REQUESTS = 200  # at once; more are told 503 and cannot eat the machine's memory
 _CLOSING_SECONDS = 3
@@ -64,7 +65,7 @@ async def run_admin(
         ready()
 
     db = Database(open_engine(config.database_url))
-    app = build(House(config, db, condition))
+    app = build(House(config, db, condition, storage=Storage.under(db.engine)))
     server = _Server(_settings(app), when_open)
     serving = asyncio.create_task(server.serve(sockets=[open_socket]), name="admin")
     waiting = asyncio.create_task(stopping.wait(), name="stopping")

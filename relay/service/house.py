@@ -21,6 +21,7 @@ from relay.db import revision
 from relay.db.database import Database
 from relay.db.engine import open_engine
 from relay.db.scribe import Scribe, hire
+from relay.db.storage import Storage
 from relay.delivery.oauth.tokens import Tokens
 from relay.delivery.stationery import Stationery, load_stationery
 from relay.delivery.worker import Worker
@@ -34,7 +35,6 @@ from relay.service.watch import Watch
 from relay.settings import Settings
 from relay.submission.handler import Office
 from relay.submission.listener import Door
-from relay.submission.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)

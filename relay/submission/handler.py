@@ -18,6 +18,7 @@ from relay import log
 from relay.clock import Clock
 from relay.current import Current
 from relay.db.database import Database
+from relay.db.storage import Storage
 from relay.mail.reply import Reply
 from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide
@@ -35,7 +36,6 @@ from relay.submission.letter import BadLetter, Letter, Shape, read_letter
 from relay.submission.refusals import MESSAGE, Refusals
 from relay.submission.send_at import hold_as_asked
 from relay.submission.stamp import Stamped, stamp
-from relay.submission.storage import Storage
 from relay.submission.told_priority import sender_ok
 from relay.submission.used_up import UsedUp
 

@@ -20,6 +20,7 @@ from relay.current import Current
 from relay.db.audit import Author
 from relay.db.database import Database
 from relay.db.engine import read_with, write_with
+from relay.db.storage import Storage
 from relay.ids import id_source
 from relay.policy.grants import parse_patterns
 from relay.queue.handover import HandOver
@@ -28,7 +29,6 @@ from relay.routing.upstreams import Kind, Upstream
 from relay.sealing import Sealer
 from relay.submission.handler import Office
 from relay.submission.listener import Door
-from relay.submission.storage import Storage
 
 # Argon2 takes 20 ms on purpose: every user of every test has this one password, hashed once.
 PASSWORD = "correct-horse"

@@ -1,7 +1,9 @@
 """The windows for machines: health for anybody, metrics for some, and the same headers on every answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,6 +14,7 @@ from relay.admin.house import Condition, House
 from relay.config import AdminSection, Config
 from relay.db.database import Database
 from relay.db.engine import open_engine, write_with
+from relay.db.storage import Storage
 
 CONFIG = Config(admin=AdminSection(metrics_for=(ip_network("127.0.0.0/8"), ip_network("2001:db8::/32"))))
 
@@ -44,6 +47,13 @@ async def test_who_is_not_ready_says_why(house: House) -> None:
     house.condition.is_draining = True
     answer = await ask(house, "/readyz")
     assert (answer.status_code, answer.text) == (503, "draining\n")
+
+
+async def test_who_has_no_room_for_mail_is_not_ready(house: House) -> None:
+    full = Storage(Path(__file__))
+    full.floor = 2**62
+    answer = await ask(replace(house, storage=full), "/readyz")
+    assert (answer.status_code, answer.text) == (503, "the disk is full\n")
 
 
 async def test_a_schema_of_another_version_is_not_ready(house: House) -> None:

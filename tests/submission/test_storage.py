@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from relay.db import tables
-from relay.submission.storage import Storage
+from relay.db.storage import Storage
 from tests.kit.house import House
 from tests.submission.test_messages import LETTER, log_in, send
 
