@@ -89,6 +89,11 @@ def child_died(*, process: str, pid: int, status: str, again_in: float) -> None:
     )
 
 
+def child_hung(*, process: str, pid: int | None, seconds: float) -> None:
+    """A child of the supervisor gave no sign of life for so long; it is killed, and started again."""
+    _writer.write("error", "child_hung", {"process": process, "pid": pid, "seconds": seconds})
+
+
 def fault(where: str, error: BaseException) -> None:
     """Something of ours broke; *where* is one of few words, for it labels a metric."""
     _of(_FAULTS, where).inc()

@@ -1,8 +1,9 @@
 """A child process: forked, told what to do, and told apart from a parent that is no more.
 
 Parent and child are joined by a socket pair.  The parent's words are single bytes (`Word`); the
-child answers READY once.  When the parent dies, however suddenly, its end closes, and that is as
-good as STOP: no child outlives its parent by more than the time to stop in order.
+child says READY once, and again whenever it is asked whether it still works.  When the parent dies,
+however suddenly, its end closes, and that is as good as STOP: no child outlives its parent by more
+than the time to stop in order.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Word(bytes, Enum):
     """What parent and child say to each other."""
 
     READY = b"!"
+    ARE_YOU_THERE = b"?"
     STOP = b"s"
     RENEW_CERTIFICATE = b"c"
     DRAINING = b"d"  # to the admin process: the node is about to stop
@@ -42,7 +44,7 @@ class Orders:
         self._channel = channel
 
     def ready(self) -> None:
-        """Tell the parent that this child is ready for work."""
+        """Tell the parent that this child is ready for work, or still at it."""
         with suppress(OSError):
             self._channel.send(Word.READY)
 
@@ -53,6 +55,7 @@ class Orders:
         """
         loop = asyncio.get_running_loop()
         stop = what_to_do[Word.STOP]
+        known = {Word.ARE_YOU_THERE: self.ready, **what_to_do}
 
         def heard() -> None:
             said = b""
@@ -62,7 +65,7 @@ class Orders:
                 loop.remove_reader(self._channel)
                 stop()
             for byte in said:
-                what_to_do.get(Word(bytes([byte])), _do_nothing)()
+                known.get(Word(bytes([byte])), _do_nothing)()
 
         self._channel.setblocking(False)
         loop.add_reader(self._channel, heard)
@@ -85,6 +88,7 @@ class Child:
     unneeded: Iterable[socket.socket]  # what the work has no use for, and so must not hold open
     pid: int | None = None
     is_ready: bool = False
+    unanswered: int = 0  # how often it was asked whether it still works since it last said anything
     begin_at: float = 0.0
     channel: socket.socket | None = None
     _begun_at: float = field(default=0.0, init=False)
@@ -94,7 +98,7 @@ class Child:
         """Fork the process that does the work; it lets go of what belongs to its *siblings*."""
         ours, theirs = socket.socketpair()
         log.flush()
-        self._begun_at, self.is_ready = time.monotonic(), False
+        self._begun_at, self.is_ready, self.unanswered = time.monotonic(), False, 0
         try:
             self.pid = os.fork()
         except OSError as fault:  # too many processes, or no memory
@@ -119,6 +123,12 @@ class Child:
             with suppress(OSError):
                 self.channel.send(word)
 
+    def ask(self) -> None:
+        """Ask the child whether its loop still turns; before it was ready it has other things to do."""
+        if self.is_ready:
+            self.unanswered += 1
+            self.say(Word.ARE_YOU_THERE)
+
     def hear(self) -> None:
         """Take in what the child says: that it is ready; or that it says no more, for it is about to end."""
         said = b""
@@ -126,7 +136,7 @@ class Child:
             with suppress(OSError):
                 said = self.channel.recv(64)
         if said:
-            self.is_ready = True
+            self.is_ready, self.unanswered = True, 0
         else:
             self._hang_up()
 

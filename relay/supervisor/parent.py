@@ -23,19 +23,29 @@ from relay.supervisor.sd_notify import sd_notify
 
 _STANDARD_ERROR = 2
 _KILL_MARGIN = 5.0  # seconds beyond the grace that a child gets to close what it has open
+_QUESTIONS = 6  # that a child leaves unanswered before it is taken for dead
 
 
 class Parent:
     """Runs `relays` and `admin` until it is told to stop."""
 
     def __init__(
-        self, *, relays: Sequence[Child], admin: Child, close_doors: Callable[[], None], grace: float
+        self,
+        *,
+        relays: Sequence[Child],
+        admin: Child,
+        close_doors: Callable[[], None],
+        grace: float,
+        patience: float = 60.0,
     ) -> None:
+        """*grace*: seconds to stop in; *patience*: how many without a sign of life a child has to live."""
         self._relays = relays
         self._admin = admin
         self._children = (*relays, admin)
         self._close_doors = close_doors
         self._grace = grace
+        self._question_every = patience / _QUESTIONS
+        self._ask_at = 0.0
         self._deadline: float | None = None  # when what still lives is killed; None: nobody stops
         self._was_killed = False
         self._told: tuple[int | None, Word] | None = None  # which admin process knows what
@@ -50,6 +60,7 @@ class Parent:
         announce: Callable[[], None] | None = when_ready
         while self._deadline is None or self._living():
             self._begin_what_is_due()
+            self._ask_whether_they_work()
             self._wait()
             self._reap()
             self._tell_admin()
@@ -69,6 +80,21 @@ class Parent:
         for child in self._children:
             if child.pid is None and self._deadline is None and time.monotonic() >= child.begin_at:
                 child.begin(self._children)
+
+    def _ask_whether_they_work(self) -> None:
+        """A child whose loop stands still is alive, and of no use: it is killed, and begun anew.
+
+        Counted are questions, not seconds: nobody is late for having been asleep together with the parent.
+        """
+        if self._deadline is not None or time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + self._question_every
+        for child in self._living():
+            if child.unanswered >= _QUESTIONS:
+                log.child_hung(process=child.name, pid=child.pid, seconds=_QUESTIONS * self._question_every)
+                child.kill()
+            else:
+                child.ask()
 
     def _reap(self) -> None:
         for child in self._children:
@@ -108,11 +134,11 @@ class Parent:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._kill("the grace is over")
 
-    def _time_left(self) -> float | None:
-        """Milliseconds until something is to be done unasked; None: nothing is."""
+    def _time_left(self) -> float:
+        """Milliseconds until something is to be done unasked."""
         due = [child.begin_at for child in self._children if child.pid is None]
-        first = self._deadline if self._deadline is not None else min(due, default=None)
-        return None if first is None else max(0.0, (first - time.monotonic()) * 1000)
+        first = min([self._ask_at, *due]) if self._deadline is None else self._deadline
+        return max(0.0, (first - time.monotonic()) * 1000)
 
     def _obey(self, number: signal.Signals) -> None:
         match number:
