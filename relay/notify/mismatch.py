@@ -30,19 +30,18 @@ def sender_mismatch_notice(
 
     Told once per user and sender in `settings.notice_interval`, however often it happens.
     """
-    sender = mismatch.sender.lower()
     return Notice(
         id=new_id(now),
         kind=KIND,
         user_id=user.id,
         facts={
             "user": user.name,
-            "sender": mismatch.sender,
+            "sender": str(mismatch.sender),
             "outcome": _OUTCOMES[type(decision)],
             "client": session.peer_address,
             "helo": session.helo[:255],
             "listener": session.listener,
         },
-        key=f"{KIND}:{user.id}:{sender}"[:512],
+        key=f"{KIND}:{user.id}:{mismatch.sender.key}",
         interval=settings.notice_interval,
     )

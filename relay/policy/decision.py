@@ -22,7 +22,7 @@ class Mismatch(StrEnum):
 class SenderMismatch:
     """A notice to raise: the user sent as *sender*, which is not granted to him."""
 
-    sender: str
+    sender: Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def on_mismatch(submission: Submission, foreign: Sequence[Address], rule: str) -
     with the null sender and a foreign From that would else be allowed: nobody could be told of its end.
     """
     user = submission.user
-    notices = tuple(SenderMismatch(str(sender)) for sender in dict.fromkeys(foreign))
+    notices = tuple(SenderMismatch(sender) for sender in dict.fromkeys(foreign))
     match user.mismatch:
         case Mismatch.ALLOW if submission.envelope.sender != Address.NULL:
             return Accept(notices)
@@ -41,7 +41,7 @@ def told(decision: Decision, where: str) -> str | None:
 
     What is held says so as its delivery's reason, and what is refused has no story.
     """
-    senders = ", ".join(notice.sender for notice in decision.notices)
+    senders = ", ".join(str(notice.sender) for notice in decision.notices)
     match decision:
         case Accept() if senders:
             return f"{senders} {where}: let through"

@@ -7,7 +7,7 @@ from relay.mail.reply import Reply
 from relay.policy import CHECKS, Stage
 from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Reject, Rewrite, SenderMismatch, stricter
 
-A, B = SenderMismatch("a@example.com"), SenderMismatch("b@example.com")
+A, B = (SenderMismatch(Address.parse(text)) for text in ("a@example.com", "b@example.com"))
 ANN = Address.parse("ann@example.com")
 NO = Reply(550, "7.1", "No")
 

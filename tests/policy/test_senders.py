@@ -13,7 +13,7 @@ from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Mismatch, Reje
 from tests.mail.tricks import TRICKS
 from tests.policy.makers import submission
 
-FOREIGN = SenderMismatch("boss@bank.example")
+FOREIGN = SenderMismatch(Address.parse("boss@bank.example"))
 MINE = b"From: Ann <ann@example.com>\r\n"
 
 
@@ -42,7 +42,7 @@ class TestTheEnvelope:
         assert isinstance(decision, Reject)
         assert str(decision.reply) == f"550 5.7.1 You may not send as {sender}"
         assert decision.rule == "sender_is_granted"
-        assert decision.notices == (SenderMismatch(sender),)
+        assert decision.notices == (SenderMismatch(Address.parse(sender)),)
 
 
 class TestTheHeader:
@@ -139,7 +139,7 @@ class TestTheHeader:
 class TestWhatBecomesOfAMismatch:
     DEFAULT = Address.parse("ann@example.com")
     HEADER = b"From: boss@bank.example\r\nSender: other@bank.example\r\n"
-    BOTH = (FOREIGN, SenderMismatch("other@bank.example"))
+    BOTH = (FOREIGN, SenderMismatch(Address.parse("other@bank.example")))
 
     def test_reject(self) -> None:
         decision = at_data(self.HEADER)
