@@ -91,12 +91,12 @@ def _sums(
     ]
 
 
-_SINCE = {
+_WITHIN = {
     table.name: select(
         func.coalesce(func.sum(table.c.messages), 0),
         func.coalesce(func.sum(table.c.recipients), 0),
         func.coalesce(func.sum(table.c.octets), 0),
-    ).where(table.c.user_id == bindparam("user_id"), began >= bindparam("since"))
+    ).where(table.c.user_id == bindparam("user_id"), began >= bindparam("since"), began < bindparam("until"))
     for table, began in ((usage, usage.c.hour), (usage_minutes, usage_minutes.c.minute))
 }
 
@@ -104,8 +104,9 @@ _SINCE = {
 def used_in(tx: Connection, user_id: str, window: Window, now: datetime) -> Usage:
     """Return what the user sent in the window that *now* lies in."""
     table = usage_minutes if window is Window.MINUTE else usage
-    since = {"user_id": user_id, "since": window.begin(now)}
-    messages, recipients, octets = tx.execute(_SINCE[table.name], since).one()
+    # To its end: what was counted while the clock was ahead is of another window.
+    within = {"user_id": user_id, "since": window.begin(now), "until": window.end(now)}
+    messages, recipients, octets = tx.execute(_WITHIN[table.name], within).one()
     return Usage(int(messages), int(recipients), int(octets))
 
 

@@ -13,6 +13,8 @@ _SAME_COMPLAINT = timedelta(seconds=2)  # several connections hear it at the sam
 _STEP_AFTER = timedelta(seconds=10)
 _STEPS = 20  # from none to all
 _LEAST = 1 / 64
+_LONGEST_REST = timedelta(seconds=1 / _LEAST)
+_NOTHING = timedelta(0)
 
 
 class Gait:
@@ -25,7 +27,7 @@ class Gait:
 
     def complained(self, slots: int, now: datetime) -> bool:
         """It asked for less while it was given *slots*; True: it is given less from now on."""
-        if self._changed_at is not None and now - self._changed_at < _SAME_COMPLAINT and self.slowed_to:
+        if self.slowed_to and self._is_younger(_SAME_COMPLAINT, now):
             return False
         self.slowed_to = max((self.slowed_to or slots) / 2, _LEAST)
         self._changed_at = now
@@ -38,7 +40,7 @@ class Gait:
 
     def recovered(self, slots: int, now: datetime) -> bool:
         """Go a step faster if it has been calm for a while, up to *slots*; True: it is given more."""
-        if self.slowed_to is None or self._changed_at is None or now - self._changed_at < _STEP_AFTER:
+        if self.slowed_to is None or self._changed_at is None or self._is_younger(_STEP_AFTER, now):
             return False
         self.slowed_to += max(slots / _STEPS, 0.25)
         self._changed_at = now
@@ -57,4 +59,8 @@ class Gait:
 
     def is_resting(self, now: datetime) -> bool:
         """Whether the next message has to wait a little."""
-        return self._rests_until is not None and now < self._rests_until
+        return self._rests_until is not None and _NOTHING < self._rests_until - now <= _LONGEST_REST
+
+    def _is_younger(self, age: timedelta, now: datetime) -> bool:
+        """Whether the last change is less than *age* ago; one that has yet to come is of a clock set back."""
+        return self._changed_at is not None and _NOTHING <= now - self._changed_at < age

@@ -324,11 +324,11 @@ class Lane:
     def _stand(self, state: State | None = None) -> Stand:
         now, standing = self._clerk.clock.now(), self.standing
         slowed_to, upstream_id, owner = self._gait.slowed_to, self.upstream.id, self._clerk.owner
-        refusal = None if self._purse is None else self._purse.refusal
+        refusal = self._purse.refusal if self._purse is not None and self._purse.is_shut(now) else None
         if standing.since is not None:
             state, until, reason = state or State.DOWN, standing.until, standing.reason
             return Stand(upstream_id, owner, state, standing.since, until, reason, slowed_to)
-        if refusal is not None and now < refusal.until:
+        if refusal is not None:
             return Stand(upstream_id, owner, refusal.why, now, refusal.until, refusal.spent, slowed_to)
         return Stand(upstream_id, owner, State.WORKS, now, slowed_to=slowed_to)
 

@@ -35,6 +35,7 @@ class Purse:
         self._clerk = clerk
         self._on_answer = on_answer
         self._on_reopening = on_reopening
+        self._answered_at: datetime | None = None
         self._messages = 0
         self._until: datetime | None = None
         self._batch: datetime | None = None  # that they are of
@@ -63,7 +64,10 @@ class Purse:
 
     def is_shut(self, now: datetime) -> bool:
         """Whether it is known that nothing will be given now."""
-        return self.refusal is not None and now < self.refusal.until
+        if self.refusal is None or self._answered_at is None:
+            return False
+        # Before it was heard: the clock was set back, and nobody knows what is given now.
+        return self._answered_at <= now < self.refusal.until
 
     def close(self) -> asyncio.Future[Grant] | None:
         """Give back what is not begun; what is still asked for, too, once it is there: wait for that."""
@@ -83,12 +87,12 @@ class Purse:
             if not isinstance(trouble, DATABASE_AWAY):
                 fault("grant", trouble)
             return
-        given = asked.result()
+        given, self._answered_at = asked.result(), self._clerk.clock.now()
         self._messages, self._until, self._batch = given.messages, given.until, given.batch
         self.refusal = None if given.messages else given
         if self.refusal is not None:
             # A hint: without it, it is noticed within a second.
-            left = given.until - self._clerk.clock.now() + _A_MOMENT
+            left = given.until - self._answered_at + _A_MOMENT
             asyncio.get_running_loop().call_later(left.total_seconds(), self._on_reopening)
         if self._is_closed:
             self.close()

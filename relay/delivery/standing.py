@@ -3,6 +3,9 @@
 An upstream that cannot be reached is left alone for a while, and its mail waits without being
 tried: it is the upstream's trouble, not the message's.  What other processes found out counts where it
 is newer than what we did, so that not each of them has to try for itself.
+
+A clock may be set back, by a day where it began wrong.  What was found out at a moment that has yet to come
+holds nobody up.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Standing:
 
     def is_down(self, now: datetime) -> bool:
         """Whether it is to be left alone."""
-        return self._until is not None and now < self._until
+        return self._until is not None and self._known_at <= now < self._until
 
     def went_down(self, reply: Reply, now: datetime, *, asked_for: timedelta | None = None) -> datetime:
         """It cannot be sent to, as *reply* says; return until when it is left alone.
@@ -84,8 +87,9 @@ class Standing:
         What is down with one of them is left alone here as long, then a probe of our own decides.  What is
         down here and works there may be probed at once.
         """
+        told = [each for each in others if each.state in _TOLD and each.since > self._known_at]
         newest = max(
-            (each for each in others if each.state in _TOLD and each.since > self._known_at),
+            (each for each in told if each.state is State.WORKS or each.since <= now),
             key=lambda each: each.since,
             default=None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -38,6 +38,19 @@ class Window(StrEnum):
             return begun
         begun = begun.replace(hour=0)
         return begun if self is Window.DAY else begun.replace(day=1)
+
+    def end(self, now: datetime) -> datetime:
+        """When the window ends that *now* lies in, and the next one begins."""
+        return self.begin(self.begin(now) + _MORE_THAN_ONE[self])
+
+
+_MORE_THAN_ONE = {
+    Window.MINUTE: timedelta(minutes=1),
+    Window.HOUR: timedelta(hours=1),
+    Window.DAY: timedelta(days=1),
+    Window.MONTH: timedelta(days=31),
+}
+"""From the beginning of a window so much later is in the next one."""
 
 
 class Beyond(StrEnum):

@@ -18,7 +18,6 @@ from sqlalchemy import Connection, bindparam, select
 from relay.db.batch import Batch
 from relay.db.tables import upstream_grants
 from relay.db.upsert import insert_for
-from relay.policy.quotas import Window
 from relay.routing.limits import Limits
 from relay.routing.standing import State
 
@@ -119,9 +118,10 @@ def _grant(tx: Connection, ask: Ask) -> Grant:
     left, until, closed = ask.wanted, datetime.max.replace(tzinfo=UTC), []
     for quota in ask.limits.quotas:
         count, began = counts[quota.window.value], quota.window.begin(ask.now)
-        if count.began < began:
+        # One that is not the next by another node's clock either is of a time when the clock was ahead.
+        if not began <= count.began <= quota.window.end(ask.now):
             count.began, count.granted = began, 0
-        count.until = end_of(quota.window, count.began)
+        count.until = quota.window.end(count.began)
         left = min(left, _slice_of(quota.most - count.granted))
         if count.granted >= quota.most:
             closed.append(Grant(0, count.until, State.SPENT, str(quota)))
@@ -154,9 +154,10 @@ def _batch(counts: Mapping[str, _Count], ask: Ask) -> _Count:
         begun.until = max(begun.until, ask.begun.last)
         if begun.granted == batch.granted:
             batch.until = begun.until
-    if ask.now >= batch.until + ask.limits.rest:
-        batch.began, batch.granted = ask.now, 0
-        begun.began, begun.granted = ask.now, 0
+    was_ahead = batch.began - ask.now > ask.limits.rest + OF_A_BATCH_FOR  # the clock, since set back
+    if was_ahead or ask.now >= batch.until + ask.limits.rest:
+        batch.began, batch.granted, batch.until = ask.now, 0, ask.now
+        begun.began, begun.granted, begun.until = ask.now, 0, ask.now
     return batch
 
 
@@ -225,13 +226,3 @@ def _counts(tx: Connection, ask: Ask) -> dict[str, _Count]:
 def _locked(tx: Connection, upstream_id: str) -> dict[str, _Count]:
     rows = tx.execute(_COUNTS, {"upstream_id": upstream_id})
     return {row.span: _Count(row.began, row.granted, row.until) for row in rows}
-
-
-def end_of(window: Window, began: datetime) -> datetime:
-    """When the next window begins after that which began then."""
-    lengths = {
-        Window.MINUTE: timedelta(minutes=1),
-        Window.HOUR: timedelta(hours=1),
-        Window.DAY: timedelta(days=1),
-    }
-    return began + lengths[window]

@@ -1,12 +1,13 @@
 """Usage: what was charged, by user and hour, however it was grouped."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from relay.accounts.usage import Charge, Usage, charge, used_since
+from relay.accounts.usage import Charge, Usage, charge, charge_minutes, used_in, used_since
 from relay.db.engine import read_with
+from relay.policy.quotas import Window
 from tests.accounts.conftest import MakeUser
 from tests.kit.clock import NOON
 
@@ -50,3 +51,22 @@ def test_very_large_sums_stay_exact(engine: Engine, make_user: MakeUser) -> None
     with engine.begin() as tx:
         charge(tx, [Charge(ann, NOON, 1, 2**40), Charge(ann, NOON + HOUR, 1, 2**40)])
     assert read_with(engine, used_since, NOON)[ann].octets == 2**41
+
+
+def test_a_window_ends_so_that_what_was_sent_while_the_clock_was_ahead_uses_up_nothing(
+    engine: Engine, make_user: MakeUser
+) -> None:
+    ann = make_user("ann").id
+    sent = [Charge(ann, NOON, 1, 10), Charge(ann, NOON + timedelta(days=40), 1, 10)]
+    with engine.begin() as tx:
+        charge(tx, sent)
+        charge_minutes(tx, sent)
+    for window in Window:
+        assert read_with(engine, used_in, ann, window, NOON) == Usage(1, 1, 10)
+
+
+def test_each_window_ends_where_the_next_one_begins() -> None:
+    moment = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
+    for window in Window:
+        assert window.end(moment) == datetime(2027, 1, 1, tzinfo=UTC)
+    assert Window.MONTH.end(NOON.replace(month=2)) == datetime(2026, 3, 1, tzinfo=UTC)

@@ -176,6 +176,22 @@ async def test_what_is_beyond_a_limit_waits_for_the_next_window(db: Database, up
     assert [row.state for row in await stands(db)] == ["works"]
 
 
+async def test_a_limit_spent_while_the_clock_was_ahead_is_not_spent_for_a_day(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    limited = upstream_at(upstream.port, limits=Limits(per_minute=1))
+    await known(db, limited)
+    office = Office(db, limited)
+    office.clock.turn(timedelta(days=1))
+    async with office.open():
+        messages = [await office.submit("bob") for _ in range(2)]
+        await all_done(office, messages[:1])
+        await eventually(lambda: not takes(office))
+        await office.turn(timedelta(days=-1))
+        await office.turn(SECOND)
+        await all_done(office, messages)
+
+
 async def test_it_overflows_to_the_next_if_it_is_set_so_and_else_waits(
     db: Database, upstream: FakeUpstream, second: FakeUpstream
 ) -> None:
@@ -325,3 +341,13 @@ def test_below_one_connection_there_is_a_rest_between_two_messages() -> None:
     assert steps == sorted(steps)
     assert steps[-1] == 8
     assert len(steps) > 15, "it recovers gently"
+
+
+def test_a_rest_and_a_calm_while_survive_a_clock_that_is_set_back() -> None:
+    gait, ahead = Gait(), NOON + timedelta(days=1)
+    gait.bears(1, ahead)
+    assert gait.complained(1, ahead + 3 * SECOND)
+    gait.begins(ahead + 3 * SECOND)
+    assert gait.is_resting(ahead + 4 * SECOND)
+    assert not gait.is_resting(NOON)
+    assert gait.recovered(1, NOON)

@@ -84,3 +84,16 @@ def test_of_several_the_newest_word_counts() -> None:
 def test_of_what_is_over_or_about_limits_nothing_is_heeded() -> None:
     spent = Stand("U1", "n/1", State.SPENT, NOON, NOON + MINUTE, "5 messages a minute")
     assert ours(spent, down(SECOND, until=2 * SECOND), now=2 * SECOND)[1] is None
+
+
+def test_nothing_found_out_while_the_clock_was_ahead_holds_anybody_up() -> None:
+    ahead = timedelta(days=1)
+    standing = Standing(Random(1))
+    standing.went_down(REFUSED, NOON + ahead)
+    assert standing.is_down(NOON + ahead)
+    assert not standing.is_down(NOON), "the clock was set back"
+    assert not standing.is_up, "a probe decides"
+    assert ours(down(ahead, until=ahead + MINUTE), now=SECOND)[1] is None
+    standing.went_down(REFUSED, NOON)
+    assert standing.is_down(NOON + SECOND)
+    assert not standing.is_down(NOON + MINUTE)

@@ -52,6 +52,23 @@ def test_a_window_gives_what_it_has_in_slices_and_says_when_the_next_begins(
     assert ask(engine, upstream.id, limits, 1, NOON + MINUTE).messages == 1
 
 
+def test_what_was_given_while_the_clock_was_ahead_is_of_no_window_now(
+    engine: Engine, add: AddUpstream
+) -> None:
+    ahead = NOON + timedelta(days=3)
+    limits, upstream = Limits(per_minute=5, per_day=20), add()
+    assert drain(engine, upstream.id, limits, ahead)[0] == 5
+    assert drain(engine, upstream.id, limits, NOON)[0] == 5
+    assert drain(engine, upstream.id, limits, NOON - SECOND)[0] == 0, (
+        "another node's clock is a little behind"
+    )
+    limits, upstream = Limits(batch=4, pause=30), add("batches")
+    assert drain(engine, upstream.id, limits, ahead)[0] == 4
+    assert drain(engine, upstream.id, limits, NOON)[0] == 4
+    assert drain(engine, upstream.id, limits, NOON + 29 * SECOND)[0] == 0
+    assert drain(engine, upstream.id, limits, NOON + 40 * SECOND)[0] == 4
+
+
 def test_of_several_limits_the_one_that_lasts_longest_is_told(engine: Engine, add: AddUpstream) -> None:
     limits, upstream = Limits(per_minute=5, per_hour=5, per_day=100), add()
     assert drain(engine, upstream.id, limits, NOON) == (
