@@ -117,7 +117,10 @@ def start(
 @at_the_desk
 @ordering
 def retry(desk: Desk) -> Order:
-    """Try now what waits for its next attempt; a warning tells of what may then arrive twice."""
+    """Try now what waits for its next attempt; a warning tells of what may then arrive twice.
+
+    Mail that its sender scheduled for later is sent now only if it is named by its id.
+    """
     from relay.queue.control import RetryNow, retry_now
     from relay.settings import load
 

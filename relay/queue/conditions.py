@@ -28,6 +28,11 @@ IN_STATE: Mapping[DeliveryState, ColumnElement[bool]] = {
     DeliveryState.HELD: IS_HELD,
 }
 
+# Its sender set the moment, and it was not tried yet.
+IS_SCHEDULED: ColumnElement[bool] = (
+    IS_WAITING & deliveries.c.reason.is_(None) & (deliveries.c.attempts == literal_column("0"))
+)
+
 # What waits and whose sender is still to hear of it: word for word the condition of ix_deliveries_late.
 IS_LATE_UNTOLD: ColumnElement[bool] = deliveries.c.late_at.is_not(None) & deliveries.c.state.in_(
     [literal_column("'queued'"), literal_column("'waiting'")]

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, or_, update
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, recipients
 from relay.mail.priority import Priority
-from relay.queue.conditions import IS_HELD, IS_QUEUED, IS_RESTING, IS_WAITING
+from relay.queue.conditions import IS_HELD, IS_QUEUED, IS_RESTING, IS_SCHEDULED, IS_WAITING
 from relay.queue.items import DeliveryKey
 from relay.queue.leasing import END, OF_KEY, drop_finished, params
 from relay.queue.orders import Order, find
@@ -31,7 +31,11 @@ _COLUMNS = (deliveries.c.message_id, deliveries.c.part, deliveries.c.priority, d
 
 @dataclass(frozen=True, slots=True)
 class RetryNow:
-    """Make waiting deliveries due at once."""
+    """Make waiting deliveries due at once.
+
+    Scheduled mail is among them only where messages are named: nobody who wants everything tried again
+    means to send what its sender wants sent later (RFC 4865 §4).
+    """
 
     selection: Selection
     now: datetime
@@ -40,7 +44,7 @@ class RetryNow:
     @property
     def standing(self) -> ColumnElement[bool]:
         """See `relay.queue.orders.Order`."""
-        return IS_WAITING
+        return IS_WAITING if self.selection.message_ids is not None else IS_WAITING & ~IS_SCHEDULED
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,20 @@ from relay.queue.settle import settle
 from relay.queue.states import DeliveryState, RecipientState
 from relay.settings import Settings
 from tests.kit.clock import NOON
-from tests.kit.makers import make_acceptance, make_envelope, make_session, make_settlement
-from tests.queue.steps import claim, claim_one, count, keep, lease, recipient_states, row, run, state, states
+from tests.kit.makers import DEFERRED, make_acceptance, make_envelope, make_session, make_settlement
+from tests.queue.steps import (
+    claim,
+    claim_one,
+    count,
+    finish,
+    keep,
+    lease,
+    recipient_states,
+    row,
+    run,
+    state,
+    states,
+)
 
 HOUR = timedelta(hours=1)
 EVERYTHING = Selection()
@@ -41,9 +53,23 @@ def waiting(**facts: object) -> Acceptance:
 
 
 def test_what_waits_can_be_tried_now_in_the_order_of_its_priority(engine: Engine) -> None:
-    keep(engine, waiting(priority=Priority.VERY_LOW), waiting(priority=Priority.HIGH))
+    keep(engine, make_acceptance(priority=Priority.VERY_LOW), make_acceptance(priority=Priority.HIGH))
+    finish(engine, *(make_settlement(each, DEFERRED, retry_at=NOON + HOUR) for each in claim(engine)))
+    assert claim(engine) == []
     assert run(engine, retry_now, RetryNow(EVERYTHING, NOON, Settings())) == [2]
     assert [claimed.priority for claimed in claim(engine)] == [Priority.HIGH, Priority.VERY_LOW]
+
+
+def test_what_is_scheduled_is_tried_before_its_time_only_if_it_is_named(engine: Engine) -> None:
+    scheduled, *_ = keep(engine, waiting(), waiting())
+    for all_of_them in (EVERYTHING, Selection(state=DeliveryState.WAITING)):
+        assert run(engine, retry_now, RetryNow(all_of_them, NOON, Settings())) == [0]
+    run(engine, hold, Hold(EVERYTHING, "look at it"))
+    run(engine, release_held, ReleaseHeld(EVERYTHING, NOON))
+    assert run(engine, retry_now, RetryNow(EVERYTHING, NOON, Settings())) == [0], "it is still scheduled"
+    named = Selection(message_ids=(scheduled,))
+    assert run(engine, retry_now, RetryNow(named, NOON, Settings())) == [1]
+    assert claim_one(engine).key.message_id == scheduled
 
 
 def test_what_is_held_is_not_tried_now(engine: Engine) -> None:

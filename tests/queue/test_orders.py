@@ -90,12 +90,9 @@ def test_only_those_that_are_meant_are_cancelled(engine: Engine) -> None:
 def test_whatever_is_ordered_the_others_stay_as_they_are(
     engine: Engine, stands: DeliveryState, order: Callable[[Engine], list[int]], then: DeliveryState
 ) -> None:
-    message = crowd(
-        engine,
-        due_at=LATER if stands is WAITING else None,
-        hold_reason="look at them" if stands is HELD else None,
-        late_at=LATER,
-    )
+    message = crowd(engine, hold_reason="look at them" if stands is HELD else None, late_at=LATER)
+    if stands is WAITING:
+        finish(engine, make_settlement(claim_one(engine), DEFERRED, retry_at=LATER))
     before = row(engine, deliveries)
     assert order(engine) == [1]
     assert row(engine, deliveries, part=1) == before
