@@ -22,7 +22,7 @@ from relay.queue.conditions import IN_STATE, IS_LEASED, IS_RESTING
 from relay.queue.envelopes import address_of, envelope_of
 from relay.queue.followers import Follower, followers_of
 from relay.queue.items import DeliveryKey, Origin
-from relay.queue.selection import Selection
+from relay.queue.selection import ITS_OPEN, Selection
 from relay.queue.states import DeliveryState, RecipientState
 
 
@@ -66,7 +66,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueLine:
-    """One delivery, as a line of the queue."""
+    """One delivery, as a line of the queue; `recipients` are those that it is still to go to."""
 
     key: DeliveryKey
     state: DeliveryState
@@ -100,7 +100,6 @@ class QueuePage:
 
 
 _ORDER = (deliveries.c.expires_at, deliveries.c.message_id, deliveries.c.part)
-_ITS_OWN = (recipients.c.message_id == deliveries.c.message_id) & (recipients.c.part == deliveries.c.part)
 _LINES = (
     select(
         deliveries.c.message_id,
@@ -118,9 +117,9 @@ _LINES = (
         messages.c.sender,
         messages.c.subject,
         messages.c.octets,
-        select(func.count()).select_from(recipients).where(_ITS_OWN).scalar_subquery().label("recipients"),
+        select(func.count()).select_from(recipients).where(ITS_OPEN).scalar_subquery().label("recipients"),
         select(recipients.c.address)
-        .where(_ITS_OWN)
+        .where(ITS_OPEN)
         .order_by(recipients.c.number)
         .limit(1)
         .scalar_subquery()

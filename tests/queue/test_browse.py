@@ -79,6 +79,14 @@ def test_a_line_tells_what_matters(engine: Engine) -> None:
     assert (second.recipients, second.first_recipient) == (1, "di@example.net")
 
 
+def test_a_line_counts_and_names_only_those_it_is_still_to_go_to(engine: Engine) -> None:
+    crowd = make_envelope(recipients=["bob@example.net", "cid@example.net", "dan@example.net"])
+    keep(engine, make_acceptance(envelope=crowd))
+    finish(engine, make_settlement(claim_one(engine), DELIVERED, DEFERRED, DEFERRED, retry_at=NOON + HOUR))
+    (line,) = read_with(engine, queue_page).lines
+    assert (line.recipients, line.first_recipient) == (2, "cid@example.net")
+
+
 def test_what_is_done_is_in_no_page(engine: Engine) -> None:
     fill(engine)
     lines = read_with(engine, queue_page).lines
