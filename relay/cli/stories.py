@@ -17,7 +17,7 @@ from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, s
 from relay.queue.items import DeliveryKey, Origin
 from relay.queue.states import RecipientState
 from relay.queue.waiting import Waiting, Why, look_around, why_waiting
-from relay.routing import routes
+from relay.routing.route_changes import all_rules
 
 _ENDS = {
     RecipientState.OPEN: Cell("open", Tone.DOUBTFUL),
@@ -59,8 +59,7 @@ def find(desk: Desk, text: str) -> Story:
 def tell(desk: Desk, text: str) -> Shown:
     """The whole story, for a reader and for --json."""
     found = find(desk, text)
-    table = desk.read(routes.load, desk.sealer)
-    names = {route.id: route.name for route in table.routes}
+    names = {rule.id: rule.name for rule in desk.read(all_rules)}
     keys = [DeliveryKey(found.id, part.part) for part in found.parts]
     told = desk.read(why_waiting, keys, desk.read(look_around, desk.sealer, desk.now))
     whys = {key.part: waiting for key, waiting in told.items()}

@@ -46,6 +46,11 @@ from relay.cli.upstream_options import (
     Username,
 )  # fmt: skip
 
+_DEFAULT_LEADS_NOWHERE = (
+    "The default route leads to no upstream any more: its mail waits, and new mail for it is refused for now "
+    "(451 4.3.5). Lead it elsewhere: relay route edit default --to NAME."
+)
+
 app = typer.Typer(
     no_args_is_help=True,
     help="The servers and services that mail is handed to; which mail goes to which: relay route.",
@@ -341,12 +346,16 @@ def delete(
 ) -> Shown:
     """Delete an upstream."""
     from relay.routing.changes import RemoveUpstream, remove_upstream
+    from relay.routing.routes import load
     from relay.routing.upstreams import find_upstream
 
     upstream = desk.read(find_upstream, name, desk.sealer)
     confirm(f'The upstream "{upstream.name}" will be deleted.', is_sure=yes)
+    led = desk.read(load, desk.sealer).default
     desk.write(remove_upstream, RemoveUpstream(desk.author, upstream.name, desk.sealer, is_forced=force))
-    return Shown({"deleted": upstream.name}, (f'Upstream "{upstream.name}" was deleted.',))
+    is_nowhere = led is not None and desk.read(load, desk.sealer).default is None
+    warnings = (_DEFAULT_LEADS_NOWHERE,) if is_nowhere else ()
+    return Shown({"deleted": upstream.name}, (f'Upstream "{upstream.name}" was deleted.',), warnings)
 
 
 def _password(username: str | None, *, is_on_stdin: bool) -> str | None:

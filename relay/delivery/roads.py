@@ -109,7 +109,7 @@ class Roads:
         """Why there is no lane for this route, in a sentence."""
         route = self._heeded.route(route_id)
         if route is None:
-            return "No upstream was added yet"
+            return self._heeded.why_nowhere
         lanes = [share.lane for rank in self._ranks_of(route_id) for share in rank]
         for lane in lanes:
             if stop := self._stops.value.of(upstream_id=lane.upstream.id):

@@ -189,7 +189,7 @@ def _behind_the_shut(one: Standing, way: Way, now: datetime, per_second: float |
 def _leads_nowhere(one: Standing, around: Surroundings) -> str:
     route = around.routing.route(one.route_id)
     if route is None:
-        return "No upstream was added yet"
+        return around.routing.why_nowhere
     return f"Route {route.name} leads to no upstream that is switched on"
 
 

@@ -27,7 +27,7 @@ DEFAULT_ROUTE = "default"
 
 
 class NoRoute(LookupError):
-    """There is nowhere to send to: no upstream was added yet (to a client: 451 4.3.5)."""
+    """There is nowhere to send to: the default route leads to no upstream (to a client: 451 4.3.5)."""
 
 
 class Leg(NamedTuple):
@@ -89,6 +89,11 @@ class RoutingTable:
     def route(self, route_id: str) -> Route | None:
         """The route of that id; the default route for one that is gone since."""
         return self._by_id.get(route_id, self.default)
+
+    @property
+    def why_nowhere(self) -> str:
+        """Why there is no default route, in a sentence."""
+        return "The default route leads to no upstream" if self.upstreams else "No upstream was added yet"
 
     def own_route_of(self, user_id: str) -> Route | None:
         """The route that is this user's own, if it has one."""
@@ -154,5 +159,6 @@ def plan(
 def _or_default(route: Route | None, table: RoutingTable) -> Route:
     route = route or table.default
     if route is None:
-        raise NoRoute('No upstream was added yet; see "relay upstream add".')
+        see = "relay route edit" if table.upstreams else "relay upstream add"
+        raise NoRoute(f'{table.why_nowhere}; see "{see}".')
     return route

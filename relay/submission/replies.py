@@ -74,7 +74,7 @@ LASTED_LONG = Reply(421, "4.2", "This session has lasted long enough; connect ag
 NOT_MAIL = Reply(421, "7.0", "This is a mail server")
 NO_ROOM = Reply(452, "3.1", "Too much mail in flight; try again later")
 OUT_OF_STORAGE = Reply(452, "3.1", "Out of storage; try again later")
-NO_ROUTE = Reply(451, "3.5", "No upstream is configured yet; try again later")
+NO_ROUTE = Reply(451, "3.5", "There is no upstream for this message; try again later")
 TRY_LATER = Reply(451, "3.0", "Temporary failure; try again later")
 LOCAL_ERROR = Reply(451, "3.0", "Local error; try again later")
 

@@ -178,3 +178,12 @@ def test_what_strangers_wrote_cannot_move_the_cursor(run: Run, take: Take) -> No
     told = run("message", "show", message).out
     assert "\x1b" not in told
     assert "?[2J[bold]Tea??[/bold]" in told
+
+
+def test_a_route_that_leads_nowhere_any_more_has_its_name_still(run: Run, take: Take) -> None:
+    message = take()
+    run("upstream", "add", "other", "--kind", "sandbox")
+    assert run("upstream", "delete", "sandbox", "--yes", "--force").code == 0
+    told = run("message", "show", message).out
+    assert f'Delivery {message}-1 by route "default": due' in told
+    assert "The default route leads to no upstream" in told

@@ -144,7 +144,8 @@ def test_an_upstream_that_routes_lead_to_is_deleted_only_by_force(run: Run) -> N
     answer = run("upstream", "delete", "sandbox", "--yes")
     assert answer.code == 1
     assert 'The route leads to "sandbox": "default"' in answer.err
-    assert run("upstream", "delete", "sandbox", "--yes", "--force").code == 0
+    answer = run("upstream", "delete", "sandbox", "--yes", "--force")
+    assert (answer.code, "The default route leads to no upstream any more" in answer.err) == (0, True)
     assert run("upstream", "list").out == 'There are no upstreams yet: "relay upstream add".\n'
 
 

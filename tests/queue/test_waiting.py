@@ -90,6 +90,8 @@ def test_a_stop_is_told_by_how_far_it_goes() -> None:
 
 def test_a_route_that_leads_nowhere_is_named() -> None:
     assert why(DUE, Surroundings(NOON)) == (Why.NO_UPSTREAM, "No upstream was added yet")
+    others = Surroundings(NOON, routing=RoutingTable({"U1": EAST}))
+    assert why(DUE, others) == (Why.NO_UPSTREAM, "The default route leads to no upstream")
     off = {"U1": replace(EAST, is_enabled=False), "U2": replace(WEST, is_enabled=False)}
     around = replace(AROUND, routing=RoutingTable(off, (ROUTE,), ROUTE))
     assert why(DUE, around) == (

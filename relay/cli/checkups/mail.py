@@ -58,7 +58,8 @@ def upstreams(desk: Desk) -> Iterator[Finding]:
     table = desk.read(routes.load, desk.sealer)
     health = desk.read(load_health)
     if table.default is None:
-        sentence = 'There is no upstream to send to: add one with "relay upstream add".'
+        see = 'lead it to one with "relay route edit"' if table.upstreams else 'add one: "relay upstream add"'
+        sentence = f"{table.why_nowhere}, so new mail is refused (451 4.3.5): {see}."
         yield problem("default route", sentence)
     elif not table.upstreams_of(table.default):
         sentence = 'All its upstreams are switched off, so mail waits: "relay upstream enable".'
