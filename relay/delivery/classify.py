@@ -7,6 +7,7 @@ itself is temporary, whatever it is: mail must not be thrown away over a broken 
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -144,14 +145,17 @@ def asks_for_less(reply: Reply) -> bool:
     """Whether *reply* says that we send too much at a time, rather than anything about a message.
 
     432 (RFC 4954 §6 reused by big providers), 4.3.2 "not accepting now" and 4.7.x, and 421; but not
-    when it closes a connection that was idle for too long (4.4.2).
+    when it closes a connection that was idle for too long (4.4.2), nor when it puts off whom it does not
+    know yet (RFC 6647): to send slower would not make us known any sooner.
     """
-    if not 400 <= reply.code < 500:
+    if not 400 <= reply.code < 500 or _GREYLISTED.search(reply.text):
         return False
     if reply.code == 421:
         return reply.enhanced != "4.2"
     return reply.code == 432 or reply.enhanced == "3.2" or reply.enhanced.startswith("7.")
 
+
+_GREYLISTED = re.compile("gr[ae]y[ -]?list", re.IGNORECASE)
 
 _OPENING: Mapping[Step, str] = {
     Step.DNS: "The host name cannot be resolved",

@@ -321,6 +321,16 @@ async def test_a_refusal_of_one_recipient_among_others_is_no_complaint(
         assert lane._slots == 8
 
 
+@pytest.mark.parametrize("step", ["RCPT", "DOT"])
+async def test_greylisting_is_no_complaint(db: Database, upstream: FakeUpstream, step: str) -> None:
+    upstream.on(step, "451 4.7.1 Greylisting in action, come back in 5 minutes")
+    async with Office(db, upstream_at(upstream.port, concurrency=8)).open() as office:
+        await office.until_state(await office.submit("bob"), "waiting")
+        lane = office.worker._roads.lane_for("R1")
+        assert lane is not None
+        assert lane._slots == 8
+
+
 def test_below_one_connection_there_is_a_rest_between_two_messages() -> None:
     gait, now = Gait(), NOON
     for expected in (4, 2, 1, 0.5, 0.25):
