@@ -28,7 +28,7 @@ from relay.policy.submission import Limits, Submission, User
 from relay.queue.handover import HandOver
 from relay.queue.items import Notice
 from relay.queue.notices import note
-from relay.routing.routes import RoutingTable
+from relay.routing.routes import NoRoute, RoutingTable
 from relay.settings import Settings
 from relay.submission import replies
 from relay.submission.keeping import keep, nothing_left_of
@@ -122,7 +122,10 @@ class Handler:
         refusal = self._ask(Stage.DATA, session, envelope, letter)
         if refusal := refusal or self._cannot_be_kept(session, envelope, len(letter.content)):
             return refusal
-        made = stamp(self._office, session, envelope, letter)
+        try:
+            made = stamp(self._office, session, envelope, letter)
+        except NoRoute:
+            return self._refuse(session, envelope, "route", replies.NO_ROUTE)
         del letter  # what is stamped is a copy: a large letter need not be there twice during the commit
         return await self._keep(session, envelope, made)
 

@@ -5,7 +5,6 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from relay.mail.reply import Reply
-from relay.routing.routes import NoRoute
 
 # 2xx and 3xx
 OK = Reply(250, "0.0", "Ok")
@@ -89,8 +88,6 @@ def reply_for(fault: BaseException) -> Reply:
     match fault:
         case OperationalError() if any(words in str(fault) for words in _FULL):
             return OUT_OF_STORAGE
-        case NoRoute():
-            return NO_ROUTE
         case DBAPIError() | TimeoutError():
             return TRY_LATER
         case _:

@@ -244,13 +244,6 @@ async def test_a_database_that_fails_is_our_fault_and_never_a_5xx(house: House) 
     await client.close()
 
 
-async def test_without_any_upstream_mail_is_turned_away_for_now(house: House) -> None:
-    house.office.routing.value = type(house.office.routing.value)()
-    client = await log_in(house)
-    assert (await send(client)).startswith("451 4.3.5")
-    await client.close()
-
-
 async def test_a_message_with_many_recipients_is_cut_into_parts(house: House) -> None:
     house.set("recipients_per_delivery", "2")
     client = await log_in(house)

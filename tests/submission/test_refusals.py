@@ -8,6 +8,7 @@ from relay.db.engine import read_with
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.queue.events import Event, Search, find_events
+from relay.routing.routes import RoutingTable
 from relay.submission.refusals import MESSAGE, SESSION, Refusals
 from tests.delivery.office import eventually
 from tests.kit.clock import HandClock
@@ -38,6 +39,17 @@ async def test_a_refused_message_can_be_found_by_all_that_is_known_of_it(house: 
     assert event.facts["helo"] == "laptop.example.com"
     assert found(house.db, rule="sender", peer="127.", since=event.at) == [event]
     assert found(house.db, user="bob") == found(house.db, since=event.at + timedelta(seconds=1)) == []
+
+
+async def test_without_any_upstream_mail_is_refused_for_now(house: House) -> None:
+    house.office.routing.value = RoutingTable()
+    client = await log_in(house)
+    said = await send(client)
+    await client.close()
+    await house.door.handler.refusals.flush()
+    (event,) = found(house.db, user="ann")
+    assert (event.rule, event.reply) == ("route", said)
+    assert said.startswith("451 4.3.5")
 
 
 async def test_a_session_that_is_turned_away_is_remembered_too(house: House) -> None:
