@@ -16,7 +16,9 @@ from sqlalchemy import Connection, Engine, text
 
 from relay.db.engine import read_with
 
-_MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PLACES = (_PACKAGE.parent / "migrations", _PACKAGE / "migrations")  # in a checkout, and in a wheel
+_MIGRATIONS = next((place for place in _PLACES if (place / "env.py").is_file()), _PLACES[0])
 _NAMES = re.compile(r'^(revision|down_revision)\b[^=]*= "(\w+)"', re.MULTILINE)
 
 _LOCK_KEY = 0x52454C4159  # "RELAY": the advisory lock that migrating processes agree on
