@@ -28,7 +28,11 @@ async def follow(door: Door) -> None:
 
 
 async def read(door: Door) -> None:
-    """Bar what others bar at this moment.  Raises what the database raises."""
-    now = door.office.clock.now()
-    bars = await door.office.db.read(bars_in_force, now)
+    """Bar what others bar at this moment.  Raises what the database raises.
+
+    One that would last longer than any does was set when the clock was ahead, or by another setting: it is
+    over.
+    """
+    now, longest = door.office.clock.now(), door.office.settings.value.login_lockout
+    bars = [bar for bar in await door.office.db.read(bars_in_force, now) if bar.until - now <= longest]
     door.guard.adopt({Source(By(b.kind), b.source): (b.until - now).total_seconds() for b in bars})

@@ -228,6 +228,15 @@ async def test_who_is_barred_in_one_process_is_barred_in_all_and_after_a_restart
     assert (await tried(strict, "bob", PASSWORD, source="127.0.9.1")).startswith("235")
 
 
+async def test_a_clock_that_is_set_back_bars_nobody_for_longer(strict: House) -> None:
+    now, lockout = strict.office.clock.now(), strict.office.settings.value.login_lockout
+    for bar in (Bar("name", "ann", now + timedelta(days=1)), Bar("name", "bob", now + lockout)):
+        write_with(strict.engine, set_bars, bar)
+    await bars.read(strict.door)
+    assert strict.door.guard.bars("ann", "192.0.2.1", LOW) == []
+    assert strict.door.guard.bars("bob", "192.0.2.1", LOW) == [By.NAME]
+
+
 def test_a_bar_is_kept_until_the_later_time_and_then_forgotten(engine: Engine) -> None:
     now = datetime.now(UTC)
     ann, bob = Bar("name", "ann", now + timedelta(hours=1)), Bar("name", "bob", now)
