@@ -77,7 +77,7 @@ def document(keys: list[dict[str, Any]] | None = None) -> bytes:
 def claims(**others: Any) -> dict[str, Any]:
     """Good claims for ann, with *others* in their place; one that is None is left out."""
     now = int(time.time())
-    good = {"iss": TERMS.issuer, "aud": TERMS.audience, "email": "ann", "iat": now, "exp": now + 300}
+    good = {"iss": TERMS.issuer, "aud": TERMS.audience, "email": "ann", "iat": now, "exp": now + 86_400}
     return {name: value for name, value in {**good, **others}.items() if value is not None}
 
 

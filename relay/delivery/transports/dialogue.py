@@ -77,7 +77,8 @@ class Dialogue(asyncio.Protocol):
 
     def write(self, *parts: bytes) -> None:
         """Send *parts* as they stand."""
-        self._transport.writelines(parts)
+        # Not writelines: in early releases of Python 3.12 and 3.13 it takes without end (CVE-2024-12254).
+        self._transport.write(b"".join(parts))
 
     async def drained(self, step: Step, seconds: float) -> None:
         """Wait until the socket takes more.  Raises Trouble if it does not within *seconds*."""
