@@ -150,6 +150,7 @@ class Lane:
             if not await self._bench.rest(self._clerk.clock.now()) and not self._may_begin():
                 break
         self._runners.discard(runner)
+        self._stir_one()  # one that rests may begin in the place of one too many
         return None
 
     def finished(self, held: Held) -> None:

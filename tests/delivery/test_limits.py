@@ -306,6 +306,21 @@ async def test_an_upstream_that_asks_for_less_gets_less_and_slowly_more_again(
         await eventually(lambda: _is_slowed(db, None))
 
 
+async def test_a_connection_too_many_leaves_its_work_to_one_that_rests(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    async with Office(db, upstream_at(upstream.port, concurrency=3)).open() as office:
+        upstream.on("DOT", later(0.05))
+        await all_done(office, [await office.submit("bob", hot=True) for _ in range(2)])
+        lane = office.worker._roads.lane_for("R1")
+        assert lane is not None
+        await eventually(lambda: len(lane._bench._resting) == 2)
+        under_way = await office.submit("bob", hot=True)
+        await eventually(lambda: lane._busy == 1)
+        lane._gait.bears(1, office.clock.now())
+        await all_done(office, [under_way, await office.submit("bob", hot=True)])
+
+
 async def _is_slowed(db: Database, to: float | None) -> bool:
     return [row.slowed_to for row in await stands(db)] == [to]
 
