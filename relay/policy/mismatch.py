@@ -39,12 +39,14 @@ def held_because(user: str, sender: Address | str) -> str:
 def told(decision: Decision, where: str) -> str | None:
     """What became of the foreign senders that stood *where*, for the story; None if there were none.
 
-    What is held says so as its delivery's reason, and what is refused has no story.
+    What is refused has no story.  What is held has a reason as well, but loses it once it is released.
     """
     senders = ", ".join(str(notice.sender) for notice in decision.notices)
     match decision:
         case Accept() if senders:
             return f"{senders} {where}: let through"
+        case Hold() if senders:
+            return f"{senders} {where}: held"
         case Rewrite():
             return f"{senders} {where}: replaced by {decision.sender}"
         case _:

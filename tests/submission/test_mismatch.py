@@ -80,7 +80,11 @@ async def test_what_is_held_or_allowed_is_kept_as_it_came(house: House, mismatch
 
 @pytest.mark.parametrize(
     ("mismatch", "became"),
-    [(Mismatch.ALLOW, "let through"), (Mismatch.REWRITE, "replaced by eve@example.net")],
+    [
+        (Mismatch.ALLOW, "let through"),
+        (Mismatch.HOLD, "held"),
+        (Mismatch.REWRITE, "replaced by eve@example.net"),
+    ],
 )
 async def test_the_story_tells_whose_sender_it_was_and_what_became_of_it(
     house: House, mismatch: Mismatch, became: str
