@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
 
@@ -33,11 +33,12 @@ class BadAddress(ValueError):
     """The text is no mailbox; the message says why, in words for whoever wrote it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """A mailbox as it was written; `key` is what it is compared by.
 
-    The local part keeps its case and its quotes (RFC 5321 §2.4), the domain its spelling.
+    The local part keeps its case and its quotes (RFC 5321 §2.4), the domain its spelling.  What follows
+    from these is found once: of the same spelling there is mostly only one (see `_parse`).
     """
 
     local: str
@@ -66,17 +67,17 @@ class Address:
             path = path[route.end() :]
         return _parse(path)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The form to compare by: case folded, Unicode composed, the domain in its ASCII form."""
         return f"{fold_local(self.local)}@{self.domain_key}" if self.domain else ""
 
-    @property
+    @cached_property
     def domain_key(self) -> str:
         """The domain to compare by: A-labels in lower case (RFC 5890 §2.3.2.1)."""
         return fold_domain(self.domain)
 
-    @property
+    @cached_property
     def is_ascii(self) -> bool:
         """Whether an upstream without SMTPUTF8 can be told this address as it stands."""
         return self.local.isascii() and self.domain.isascii()

@@ -1,5 +1,7 @@
 """Addresses: what is one, and which are the same."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,6 +205,13 @@ def test_ascii_is_what_an_upstream_without_smtputf8_can_be_told() -> None:
     assert Address.parse("ann@example.com").is_ascii
     assert not Address.parse("ann@münchen.example").is_ascii
     assert not Address.parse("jürgen@example.com").is_ascii
+
+
+def test_an_address_made_of_another_has_a_key_of_its_own() -> None:
+    ann = Address.parse("Ann@Example.com")
+    assert (ann.key, ann.domain_key, ann.is_ascii) == ("ann@example.com", "example.com", True)
+    moved = replace(ann, domain="münchen.example")
+    assert (moved.key, moved.is_ascii) == ("ann@xn--mnchen-3ya.example", False)
 
 
 @given(st.text(max_size=40))
