@@ -22,7 +22,7 @@ from relay.db.storage import Storage
 from relay.mail.reply import Reply
 from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide
-from relay.policy.decision import Accept, Decision, Hold, Reject, Rewrite
+from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Reject, Rewrite
 from relay.policy.mismatch import told
 from relay.policy.submission import Limits, Submission, User
 from relay.queue.handover import HandOver
@@ -32,10 +32,10 @@ from relay.routing.routes import NoRoute, RoutingTable
 from relay.settings import Settings
 from relay.submission import replies
 from relay.submission.keeping import keep, nothing_left_of
-from relay.submission.letter import BadLetter, Letter, Shape, read_letter
+from relay.submission.letter import BadLetter, Letter, read_letter
 from relay.submission.refusals import MESSAGE, Refusals
-from relay.submission.send_at import hold_as_asked
-from relay.submission.stamp import Stamped, stamp
+from relay.submission.send_at import asks_to_be_held, hold_as_asked
+from relay.submission.stamp import stamp
 from relay.submission.told_priority import sender_ok
 from relay.submission.used_up import UsedUp
 
@@ -90,12 +90,13 @@ class Handler:
         _options: list[str],
     ) -> Reply:
         """Ask whether this user may send as this address, and has anything left to send."""
+        user = _user(session)
         refusal = (
             self._ask(Stage.MAIL, session, envelope)
-            or self._foreseen(session, envelope)
+            or (self._foreseen(user, session, envelope) if user.limits.quotas else None)
             or self._cannot_be_kept(session, envelope, envelope.parameters.get("size_declared") or 0)
         )
-        return refusal or sender_ok(_user(session), envelope.parameters.get("mt_priority"))
+        return refusal or sender_ok(user, envelope.parameters.get("mt_priority"))
 
     async def handle_RCPT(
         self,
@@ -111,11 +112,15 @@ class Handler:
     async def handle_DATA(self, _server: Server, session: ServerSession, envelope: Transaction) -> Reply:
         """May this message be sent?  Then keep it, and only then say so."""
         assert isinstance(envelope.content, bytes)
+        user = _user(session)
         try:
-            shape = _shape_of(self._office.settings.value)
-            letter = read_letter(envelope.content, is_dot_stuffed=envelope.is_dot_stuffed, shape=shape)
-            own = _user(session).limits
-            hold_as_asked(self._office, envelope, letter, limits=self.limits(), own=own)
+            letter = read_letter(
+                envelope.content,
+                is_dot_stuffed=envelope.is_dot_stuffed,
+                settings=self._office.settings.value,
+            )
+            if asks_to_be_held(letter):
+                hold_as_asked(self._office, envelope, letter, limits=self.limits(), own=user.limits)
         except BadLetter as fault:
             return self._refuse(session, envelope, "letter", fault.reply)
         envelope.content = None
@@ -127,7 +132,8 @@ class Handler:
         except NoRoute:
             return self._refuse(session, envelope, "route", replies.NO_ROUTE)
         del letter  # what is stamped is a copy: a large letter need not be there twice during the commit
-        return await self._keep(session, envelope, made)
+        said = await keep(self._office, user, made, self._used_up)
+        return self._refuse(session, envelope, said.rule, said.reply) if isinstance(said, Reject) else said
 
     # --- may it? ------------------------------------------------------------------------------
 
@@ -135,17 +141,18 @@ class Handler:
         self, stage: Stage, session: ServerSession, transaction: Transaction, letter: Letter | None = None
     ) -> Reply | None:
         """Ask policy; note in the transaction what it wants done; return its reply if it refuses."""
-        user = _user(session)
         envelope = transaction.as_envelope()
         submission = Submission(
             session=session.facts,
             envelope=envelope,
-            user=user,
+            user=_user(session),
             limits=self.limits(),
             header=letter.header if letter else None,
             octets=len(letter.content) if letter else envelope.size_declared or 0,
         )
         decision = decide(stage, submission)
+        if decision is ACCEPT:
+            return None
         match decision:
             case Hold():
                 transaction.hold_reason = decision.reason
@@ -165,9 +172,8 @@ class Handler:
                 self._tell(transaction.notices)
         return decision.reply if isinstance(decision, Reject) else None
 
-    def _foreseen(self, session: ServerSession, transaction: Transaction) -> Reply | None:
-        user = _user(session)
-        quota = self._used_up.quota_of(user, self._office.clock.now()) if user.limits.quotas else None
+    def _foreseen(self, user: User, session: ServerSession, transaction: Transaction) -> Reply | None:
+        quota = self._used_up.quota_of(user, self._office.clock.now())
         if quota is None:
             return None
         refused = nothing_left_of(quota)
@@ -217,25 +223,10 @@ class Handler:
         if not written.cancelled() and (fault := written.exception()) is not None:
             log.fault("aside", fault)
 
-    # --- do it ----------------------------------------------------------------------------------
-
-    async def _keep(self, session: ServerSession, transaction: Transaction, made: Stamped) -> Reply:
-        said = await keep(self._office, _user(session), made, self._used_up)
-        return self._refuse(session, transaction, said.rule, said.reply) if isinstance(said, Reject) else said
-
 
 def _user(session: ServerSession) -> User:
     assert session.user is not None, "the table of verbs asks for a login before MAIL"
     return session.user
-
-
-def _shape_of(settings: Settings) -> Shape:
-    return Shape(
-        settings.max_line_bytes,
-        settings.max_header_bytes,
-        settings.max_header_fields,
-        settings.refuse_bare_newlines,
-    )
 
 
 def _limits_of(settings: Settings) -> Limits:

@@ -12,6 +12,7 @@ from relay.policy.decision import Reject
 from relay.policy.quotas import Quota
 from relay.policy.submission import User
 from relay.queue.accept import accept
+from relay.queue.items import Acceptance
 from relay.queue.metered import Metered, Metering, accept_metered
 from relay.submission import replies
 from relay.submission.stamp import Stamped
@@ -22,20 +23,24 @@ if TYPE_CHECKING:
 
 QUOTA_USED_UP = Reply(450, "7.1", "Sending limit reached ({quota}); try again later")
 RULE = "within_quotas"
+_KEPT = Metering(is_kept=True)
 
 
 async def keep(office: Office, user: User, made: Stamped, used_up: UsedUp) -> Reply | Reject:
     """Commit the message, and give the worker what is leased to it; or say which quota is used up."""
+    acceptance, metering = made.acceptance, _KEPT
     try:
-        metering = await _commit(office, user, made)
+        if user.limits.quotas:
+            metering = await _measured(office, user, acceptance)
+        else:
+            await office.db.write(accept, acceptance, octets=len(acceptance.content))
     except BaseException:
         _give_up(office, made)
         raise
     if not metering.is_kept:
         _give_up(office, made)
-        return _refusal(used_up, user, metering, made.acceptance.accepted_at)
+        return _refusal(used_up, user, metering, acceptance.accepted_at)
     # The message is ours from here on: the commit above is our promise.
-    acceptance = made.acceptance
     log.message_accepted(
         message=acceptance.id,
         origin=acceptance.origin.value,
@@ -66,15 +71,8 @@ def _refusal(used_up: UsedUp, user: User, metering: Metering, now: datetime) -> 
     return beyond_whole(quota) if metering.is_beyond_all else nothing_left_of(quota)
 
 
-_KEPT = Metering(is_kept=True)
-
-
-async def _commit(office: Office, user: User, made: Stamped) -> Metering:
-    """Only users who have quotas are asked about them."""
-    acceptance = made.acceptance
-    if not user.limits.quotas:
-        await office.db.write(accept, acceptance, octets=len(acceptance.content))
-        return _KEPT
+async def _measured(office: Office, user: User, acceptance: Acceptance) -> Metering:
+    """Commit the message if the user's quotas leave room for it."""
     notice_id = office.new_id(acceptance.accepted_at)
     metered = Metered(acceptance, user.id, user.limits, notice_id)
     return await office.db.write(accept_metered, metered, octets=len(acceptance.content))

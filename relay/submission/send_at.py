@@ -30,6 +30,11 @@ _BEYOND_BY = replies.BAD_HEADER.saying("X-Relay-Send-At lies beyond the time of 
 _TWO_DATES = replies.BAD_HEADER.saying("X-Relay-Send-At contradicts HOLDFOR or HOLDUNTIL")
 
 
+def asks_to_be_held(letter: Letter) -> bool:
+    """Whether the header of *letter* says when it is to be sent."""
+    return FIELD in letter.header.by_name
+
+
 def hold_as_asked(
     office: Office, transaction: Transaction, letter: Letter, *, limits: Limits, own: Limits
 ) -> None:
@@ -37,17 +42,16 @@ def hold_as_asked(
 
     Raises BadLetter, also for what is beyond the server's *limits*, or the user's *own*.
     """
-    if FIELD in letter.header.by_name:
-        asked = transaction.parameters
-        moment = send_at(
-            letter.header,
-            asked=asked.get("hold_until"),
-            now=office.clock.now(),
-            longest=lower(own.longest_hold, limits.longest_hold),
-        )
-        if "deliver_by" in asked and moment > asked["deliver_by"]:
-            raise BadLetter(_BEYOND_BY)
-        transaction.ask(hold_until=moment)
+    asked = transaction.parameters
+    moment = send_at(
+        letter.header,
+        asked=asked.get("hold_until"),
+        now=office.clock.now(),
+        longest=lower(own.longest_hold, limits.longest_hold),
+    )
+    if "deliver_by" in asked and moment > asked["deliver_by"]:
+        raise BadLetter(_BEYOND_BY)
+    transaction.ask(hold_until=moment)
 
 
 def send_at(header: Header, *, asked: datetime | None, now: datetime, longest: timedelta | None) -> datetime:
