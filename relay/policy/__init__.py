@@ -46,10 +46,11 @@ def decide(stage: Stage, submission: Submission) -> Decision:
     decision: Decision = ACCEPT
     for check in CHECKS[stage]:
         answer = check(submission)
+        if answer is ACCEPT:
+            continue
         if isinstance(answer, Reject):
             return answer
-        if answer is not ACCEPT:
-            decision = stricter(decision, answer)
+        decision = stricter(decision, answer)
     return decision
 
 

@@ -15,6 +15,7 @@ TWO_FIELDS = Reply(550, "7.1", "The message has more than one {field} field")
 NOT_UNDERSTOOD = Reply(550, "7.1", "The {field} field cannot be accepted: {why}")
 
 _RULE = "header_from_is_granted"
+_NAMES = ("from", "sender", "resent-from", "resent-sender")
 
 
 def header_from_is_granted(submission: Submission) -> Decision:
@@ -35,19 +36,21 @@ def header_from_is_granted(submission: Submission) -> Decision:
 
 def _senders(header: Header | None) -> list[Address] | Reply:
     """All that the header names as senders, From first; or why it cannot be said."""
-    if header is None or header.first("from") is None:
+    if header is None or "from" not in header.by_name:
         return NO_FROM
     senders: list[Address] = []
-    for name in ("From", "Sender", "Resent-From", "Resent-Sender"):
-        fields = header.all(name.lower())
-        if len(fields) > 1 and not name.startswith("Resent"):
-            return TWO_FIELDS.saying(TWO_FIELDS.text.format(field=name))
+    for name in _NAMES:
+        if name not in header.by_name:
+            continue
+        fields = header.by_name[name]
+        if len(fields) > 1 and not name.startswith("resent"):
+            return TWO_FIELDS.saying(TWO_FIELDS.text.format(field=name.title()))
         for field in fields:
             try:
-                if name == "Resent-From":
+                if name == "resent-from":
                     senders += [mailbox.address for mailbox in parse_mailbox_list(field.value)]
                 else:
                     senders.append(parse_mailbox(field.value).address)
             except BadMailbox as fault:
-                return NOT_UNDERSTOOD.saying(NOT_UNDERSTOOD.text.format(field=name, why=fault))
+                return NOT_UNDERSTOOD.saying(NOT_UNDERSTOOD.text.format(field=name.title(), why=fault))
     return senders

@@ -13,7 +13,7 @@ RULE = "within_whole_quotas"
 def within_whole_quotas(submission: Submission) -> Decision:
     """One message must not need more than the whole of a quota, unless what goes beyond is held."""
     limits = submission.user.limits
-    if limits.beyond is Beyond.HOLD:
+    if not limits.quotas or limits.beyond is Beyond.HOLD:
         return ACCEPT
     octets = submission.octets or submission.envelope.size_declared or 0
     needed = {Unit.OCTETS: octets, Unit.RECIPIENTS: len(submission.envelope.recipients)}
