@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.mail import priority
 from relay.mail.header import Header
 from relay.mail.priority import Priority
 
-_TAGS = ("x-relay-tag", "x-mailgun-tag", "x-pm-tag")
-_WANTED = frozenset({"subject", "from", "message-id", "date", *_TAGS, *priority.FIELDS})
+_TAGS = ("x-relay-tag", "x-mailgun-tag", "x-pm-tag")  # of several the first counts
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The header in a few words, each at most as long as its column."""
 
     subject: str | None
@@ -25,16 +23,31 @@ class Facts:
 
 def facts_of(header: Header) -> Facts:
     """Read what the queue's pages and the priority need; of a field that is there twice, the first."""
-    found = {name: fields[0].text for name, fields in header.by_name.items() if name in _WANTED}
-    named = (priority.from_field(name, found[name]) for name in found if name in priority.FIELDS)
     return Facts(
-        subject=_cut(found.get("subject"), 255),
-        header_from=_cut(found.get("from"), 320),
-        message_id=_cut(found.get("message-id"), 255),
-        tag=_cut(next((found[name] for name in _TAGS if name in found), None), 128),
-        priorities=tuple(level for level in named if level is not None),
+        subject=_text(header, "subject", 255),
+        header_from=_text(header, "from", 320),
+        message_id=_text(header, "message-id", 255),
+        tag=_tag(header),
+        priorities=() if priority.FIELDS.isdisjoint(header.by_name) else _priorities(header),
     )
 
 
-def _cut(text: str | None, length: int) -> str | None:
-    return None if text is None else text.replace("\0", "")[:length]
+def _text(header: Header, name: str, length: int) -> str | None:
+    fields = header.by_name.get(name)
+    return fields[0].text[:length] if fields else None
+
+
+def _tag(header: Header) -> str | None:
+    for name in _TAGS:
+        if name in header.by_name:
+            return _text(header, name, 128)
+    return None
+
+
+def _priorities(header: Header) -> tuple[Priority, ...]:
+    named = [
+        priority.from_field(name, fields[0].text)
+        for name, fields in header.by_name.items()
+        if name in priority.FIELDS
+    ]
+    return tuple([level for level in named if level is not None])

@@ -105,5 +105,8 @@ def combine(default: Priority, named: Iterable[Priority | None], highest: Priori
 
     *highest* caps it: nobody raises a message beyond what he is allowed (RFC 6710 §4.1).
     """
-    wanted = min([default, *(p for p in named if p is not None)])
+    wanted = default
+    for priority in named:
+        if priority is not None and priority < wanted:
+            wanted = priority
     return wanted if highest is None else max(wanted, highest)

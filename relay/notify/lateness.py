@@ -22,9 +22,10 @@ def late_at(envelope: Envelope, accepted_at: datetime, settings: Settings) -> da
         return envelope.deliver_by if is_wanted else None
     if not settings.delay_notice_after:
         return None
-    if not any(wants_delay(recipient.notify, settings) for recipient in envelope.recipients):
-        return None
-    return max(accepted_at, envelope.hold_until or accepted_at) + settings.delay_notice_after
+    for recipient in envelope.recipients:
+        if wants_delay(recipient.notify, settings):
+            return max(accepted_at, envelope.hold_until or accepted_at) + settings.delay_notice_after
+    return None
 
 
 def wants_delay(notify: str | None, settings: Settings) -> bool:

@@ -6,9 +6,9 @@ that lacks it (RFC 6409 §8), its priority, its route, and perhaps its place in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay.mail.envelope import Envelope
 from relay.mail.facts import Facts, facts_of
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from relay.submission.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(NamedTuple):
     """What goes into the queue, and those of its deliveries that come the short way to the worker."""
 
     acceptance: Acceptance
@@ -92,7 +91,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
         mismatch="; ".join(transaction.mismatches) or None,
         late_at=late_at(envelope, now, settings),
     )
-    return Stamped(acceptance, tuple(_claimed(acceptance, part, user) for part in parts if part.lease))
+    return Stamped(acceptance, tuple([_claimed(acceptance, part, user) for part in parts if part.lease]))
 
 
 def _expires_at(envelope: Envelope, gives_up_at: datetime) -> datetime:
