@@ -11,14 +11,28 @@ from random import Random, SystemRandom
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 _RANDOM_BITS = 80
+_FORTY_BITS = (1 << 40) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def ulid(now: datetime, randomness: int) -> str:
     """Write *now* (to the millisecond) and 80 bits of *randomness* as a ULID."""
-    number = (now - _EPOCH) // _MILLISECOND << _RANDOM_BITS | randomness
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    return _written(_milliseconds(now), randomness)
+
+
+def _milliseconds(now: datetime) -> int:
+    return (now - _EPOCH) // _MILLISECOND
+
+
+def _written(milliseconds: int, randomness: int) -> str:
+    time = f"{_PAIRS[milliseconds >> 40]}{_eight(milliseconds & _FORTY_BITS)}"
+    return f"{time}{_eight(randomness >> 40)}{_eight(randomness & _FORTY_BITS)}"
+
+
+def _eight(bits: int) -> str:
+    """Forty *bits* as eight characters."""
+    return f"{_PAIRS[bits >> 30]}{_PAIRS[bits >> 20 & 1023]}{_PAIRS[bits >> 10 & 1023]}{_PAIRS[bits & 1023]}"
 
 
 def moment_of(name: str) -> datetime:
@@ -38,16 +52,16 @@ def id_source(rng: Random | None = None) -> Callable[[datetime], str]:
     last one, so that an index on them is only ever appended to.
     """
     source = SystemRandom() if rng is None else rng
-    last_moment, last_randomness = datetime.min.replace(tzinfo=UTC), 0
+    last_moment, last_randomness = -1, 0  # in milliseconds
 
     def make(now: datetime) -> str:
         nonlocal last_moment, last_randomness
-        moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        moment = _milliseconds(now)
         if moment > last_moment:
             # One bit is left free, so that counting up cannot overflow within any real second.
             last_moment, last_randomness = moment, source.getrandbits(_RANDOM_BITS - 1)
         else:
             last_randomness += 1
-        return ulid(last_moment, last_randomness)
+        return _written(last_moment, last_randomness)
 
     return make
