@@ -76,13 +76,14 @@ def scan(content: bytes) -> Header:
     end = section.end() if section else 0
     fields: list[Field] = []
     by_name: dict[str, list[Field]] = {}
-    for name, raw in _FIELD.findall(content, 0, end):
-        field = Field(_folded(name), raw)
+    for written, raw in _FIELD.findall(content, 0, end):
+        name = _folded(written)
+        field = Field(name, raw)
         fields.append(field)
-        if field.name in by_name:
-            by_name[field.name].append(field)
+        if name in by_name:
+            by_name[name].append(field)
         else:
-            by_name[field.name] = [field]
+            by_name[name] = [field]
     if len(fields) > MAX_FIELDS:
         raise BadHeader(f"the header has more than {MAX_FIELDS} fields")
     if end < len(content) and content[end : end + 2] != b"\r\n":

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -54,8 +55,12 @@ class Mailbox(NamedTuple):
     address: Address
 
 
+@lru_cache(maxsize=256)
 def parse_mailbox(value: bytes) -> Mailbox:
-    """Read a value that is exactly one mailbox.  Raises BadMailbox."""
+    """Read a value that is exactly one mailbox.  Raises BadMailbox.
+
+    Who sends, sends again: the last few are remembered.
+    """
     mailbox, *others = parse_mailbox_list(value)
     if others:
         raise BadMailbox("it holds more than one address")
