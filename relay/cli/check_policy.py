@@ -115,8 +115,6 @@ _RANK = tuple(_DONE)
 
 def _asked(submission: Submission) -> list[Answer]:
     """Every check of every stage, as the door would ask it: at RCPT once for each recipient."""
-    from dataclasses import replace
-
     from relay.policy import Stage, explain
 
     answers = []
@@ -125,7 +123,7 @@ def _asked(submission: Submission) -> list[Answer]:
         if stage is Stage.RCPT:
             envelope = submission.envelope
             steps = [
-                replace(submission, envelope=replace(envelope, recipients=envelope.recipients[:count]))
+                submission._replace(envelope=envelope._replace(recipients=envelope.recipients[:count]))
                 for count in range(1, len(envelope.recipients) + 1)
             ]
         for step in steps:

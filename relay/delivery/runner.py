@@ -204,17 +204,17 @@ def _as_sent_by(upstream: Upstream, envelope: Envelope, now: datetime) -> Envelo
     A report keeps its null sender.
     """
     if envelope.deliver_by is not None:
-        envelope = replace(envelope, by_seconds=int((envelope.deliver_by - now).total_seconds()))
+        envelope = envelope._replace(by_seconds=int((envelope.deliver_by - now).total_seconds()))
     if upstream.sender_address is None or envelope.sender == Address.NULL:
         return envelope
-    return replace(envelope, sender=upstream.sender_address)
+    return envelope._replace(sender=upstream.sender_address)
 
 
 def _parted(envelope: Envelope, most: int | None) -> tuple[Envelope, Sequence[Recipient]]:
     """Cut *envelope* to the recipients that one transaction may have; those left follow in the next."""
     if most is None or len(envelope.recipients) <= most:
         return envelope, ()
-    return replace(envelope, recipients=envelope.recipients[:most]), envelope.recipients[most:]
+    return envelope._replace(recipients=envelope.recipients[:most]), envelope.recipients[most:]
 
 
 def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:

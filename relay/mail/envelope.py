@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from relay.mail.address import Address
 
@@ -17,8 +17,7 @@ class Body(StrEnum):
     BINARY = "BINARYMIME"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One RCPT: `number` counts from 1 within the message; NOTIFY and ORCPT exactly as given (RFC 3461)."""
 
     number: int
@@ -27,8 +26,7 @@ class Recipient:
     orcpt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One MAIL with its parameters and its recipients.
 
     `size_declared` is in octets; `ret` and `envid` are RFC 3461's, exactly as given; `mt_priority`
@@ -50,4 +48,8 @@ class Envelope:
     by_mode: str | None = None
     by_seconds: int | None = None
     require_tls: bool = False
-    auth: str | None = field(default=None, repr=False)
+    auth: str | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self._asdict().items() if name != "auth"]
+        return f"Envelope({', '.join(shown)})"

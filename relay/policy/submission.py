@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.mail.address import Address
 from relay.mail.envelope import Envelope
@@ -33,8 +34,7 @@ class User:
     limits: Limits = _NO_LIMITS
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """The facts a check decides on.
 
     `limits` are the server's, `user.limits` the user's.  At MAIL and RCPT there is no header yet, and

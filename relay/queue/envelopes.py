@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +36,7 @@ def envelope_of(
     envelope = Envelope(
         sender=address_of(sender), recipients=tuple(recipients), body=Body(body), smtputf8=smtputf8
     )
-    return replace(envelope, **_read_options(options)) if options else envelope
+    return envelope._replace(**_read_options(options)) if options else envelope
 
 
 def address_of(text: str) -> Address:

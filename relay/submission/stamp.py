@@ -6,7 +6,6 @@ that lacks it (RFC 6409 §8), its priority, its route, and perhaps its place in 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,7 +45,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
     facts = facts_of(letter.header)
     envelope = transaction.as_envelope()
     if transaction.rewritten_sender is not None:
-        envelope = replace(envelope, sender=transaction.rewritten_sender)
+        envelope = envelope._replace(sender=transaction.rewritten_sender)
     content = _stamped_content(office, session, transaction, letter, message_id=message_id, now=now)
     priority = _priority(user, envelope, facts)
     due_at = max(now, envelope.hold_until) if envelope.hold_until else now
@@ -145,7 +144,7 @@ def _claimed(acceptance: Acceptance, part: Part, user: User) -> Claimed:
     envelope = acceptance.envelope
     if len(part.recipients) < len(envelope.recipients):
         mine = set(part.recipients)
-        envelope = replace(envelope, recipients=tuple(r for r in envelope.recipients if r.number in mine))
+        envelope = envelope._replace(recipients=tuple(r for r in envelope.recipients if r.number in mine))
     return Claimed(
         key=DeliveryKey(acceptance.id, part.part),
         number=1,

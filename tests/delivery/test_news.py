@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from typing import Any
@@ -34,7 +33,7 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 def asking(notify: str | None, **more: Any) -> Envelope:
     envelope = envelope_to("bob", **more)
-    return replace(envelope, recipients=(replace(envelope.recipients[0], notify=notify),))
+    return envelope._replace(recipients=(envelope.recipients[0]._replace(notify=notify),))
 
 
 async def send(office: Office, envelope: Envelope, **more: object) -> str:
@@ -115,7 +114,7 @@ async def test_what_we_noted_of_a_silent_server_is_not_put_into_its_mouth(
     office = Office(db, upstream_at(upstream.port))
     async with office.open():
         message = await send(
-            office, replace(asking("DELAY"), deliver_by=office.clock.now() + HOUR, by_mode="N")
+            office, asking("DELAY")._replace(deliver_by=office.clock.now() + HOUR, by_mode="N")
         )
         await eventually(lambda: has_attempts(office, message, 1))
         await office.turn(HOUR)
@@ -349,8 +348,8 @@ async def test_a_service_of_ones_own_is_told_all_and_may_see_to_it(db: Database)
         async with office.open():
             by = office.clock.now() + timedelta(seconds=300)
             envelope = asking("SUCCESS", deliver_by=by, by_mode="N", ret="HDRS", envid="x+20y")
-            bob = replace(envelope.recipients[0], orcpt="rfc822;b@example.org")
-            message = await send(office, replace(envelope, recipients=(bob,)))
+            bob = envelope.recipients[0]._replace(orcpt="rfc822;b@example.org")
+            message = await send(office, envelope._replace(recipients=(bob,)))
             await office.until_state(message, "done")
             assert await reports(office) == []
     (asked,) = web.asked

@@ -31,7 +31,7 @@ ANN = envelope_to("bob")
 def mail(
     content: bytes = LETTER, offers: Offers = ALL, priority: Priority = Priority.NORMAL, **more: object
 ) -> str:
-    return mail_command(replace(ANN, **more), content, priority, offers).decode().removesuffix("\r\n")  # type: ignore[arg-type]
+    return mail_command(ANN._replace(**more), content, priority, offers).decode().removesuffix("\r\n")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_orcpt_in_utf8_is_written_in_ascii_where_that_is_all_that_goes() -> N
 def test_the_time_that_is_left_is_told_also_when_it_is_over() -> None:
     offers = replace(ALL, deliver_by=True)
     assert mail(offers=offers, by_seconds=-5, by_mode="NT").endswith(" BY=-5;NT")
-    late = replace(ANN, by_seconds=0, by_mode="R")
+    late = ANN._replace(by_seconds=0, by_mode="R")
     assert refused_unasked(late, LETTER, offers) == {1: TOO_LATE}
     assert unfit({1: TOO_LATE, 2: NEEDS_SMTPUTF8}) == {2}, "it is too late for every upstream"
 
@@ -107,7 +107,7 @@ def test_requiretls_counts_only_behind_verified_tls() -> None:
     extensions = {"requiretls": ""}
     assert not Offers.read(extensions).require_tls
     assert Offers.read(extensions, is_trusted=True).require_tls
-    assert refused_unasked(replace(ANN, require_tls=True), LETTER, ALL) == {1: NEEDS_TLS}
+    assert refused_unasked(ANN._replace(require_tls=True), LETTER, ALL) == {1: NEEDS_TLS}
     assert mail(offers=replace(ALL, require_tls=True), require_tls=True).endswith(" REQUIRETLS")
 
 
@@ -120,7 +120,7 @@ def test_a_larger_message_than_is_taken() -> None:
 def test_8_bit_content_where_only_7_bit_is_taken() -> None:
     assert refused_unasked(ANN, EIGHT_BIT, NOTHING) == {1: NEEDS_8BITMIME}
     assert refused_unasked(ANN, EIGHT_BIT, Offers(eight_bit=True)) == {}
-    assert refused_unasked(replace(ANN, body=Body.EIGHT_BIT), LETTER, NOTHING) == {}
+    assert refused_unasked(ANN._replace(body=Body.EIGHT_BIT), LETTER, NOTHING) == {}
 
 
 def test_only_recipients_that_need_smtputf8_are_refused_for_it() -> None:

@@ -11,7 +11,6 @@ import email
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from relay.accounts.proofs import Candidate, Proofs
 from relay.accounts.scram import keys_of
@@ -264,7 +263,7 @@ def reports(data: bytes) -> None:
     envelope = make_envelope(envid=envid if is_envid(envid) else None, ret="FULL")
     recipient = envelope.recipients[0]
     if is_orcpt(orcpt, smtputf8=True):
-        recipient = replace(recipient, orcpt=orcpt)
+        recipient = recipient._replace(orcpt=orcpt)
     fate = Fate(recipient, Reply.parse(550, said.split("\r")), remote or None)
     report = bounced(fate, of=claimed(envelope=envelope), content=normalised(content))
     assert report is not None

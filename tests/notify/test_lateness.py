@@ -1,6 +1,5 @@
 """Who hears when that a message is still on its way."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +16,8 @@ HOUR = timedelta(hours=1)
 def mark(*notify: str | None, settings: Settings | None = None, **facts: Any) -> object:
     envelope = make_envelope(recipients=[f"r{n}@example.net" for n, _ in enumerate(notify)], **facts)
     pairs = zip(envelope.recipients, notify, strict=True)
-    asked = tuple(replace(recipient, notify=asked) for recipient, asked in pairs)
-    return late_at(replace(envelope, recipients=asked), NOON, settings or Settings())
+    asked = tuple(recipient._replace(notify=asked) for recipient, asked in pairs)
+    return late_at(envelope._replace(recipients=asked), NOON, settings or Settings())
 
 
 @pytest.mark.parametrize("notify", [("DELAY",), ("never", "failure,delay"), (None, "Delay,SUCCESS")])

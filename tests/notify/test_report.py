@@ -1,6 +1,5 @@
 """The report of what failed for good."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -176,7 +175,7 @@ class TestNobodyIsTold:
     def test_of_the_others_only_those_who_asked(self) -> None:
         of = claimed(recipients=["bob@example.net", "carol@example.org"])
         bob, carol = of.envelope.recipients
-        silent = Fate(replace(bob, notify="NEVER"), NO_SUCH_USER)
+        silent = Fate(bob._replace(notify="NEVER"), NO_SUCH_USER)
         _, _, groups, _ = parts_of(bounced(silent, Fate(carol, NO_SUCH_USER), of=of))
         assert [group["Final-Recipient"] for group in groups[1:]] == ["rfc822; carol@example.org"]
 
@@ -192,7 +191,7 @@ class TestOtherNews:
         ],
     )
     def test_is_told_as_what_it_is(self, action: Action, asked: str, subject: str, status: str) -> None:
-        of = claimed(envelope=replace(with_notify(asked), ret="FULL"))
+        of = claimed(envelope=with_notify(asked)._replace(ret="FULL"))
         said = Reply(250, "0.0", "Ok") if action is Action.RELAYED else Reply(451, "3.0", "Later")
         report = bounced(Fate(of.envelope.recipients[0], said, REMOTE), action=action, of=of)
         whole, text, groups, returned = parts_of(report)
@@ -213,7 +212,7 @@ class TestOtherNews:
     def test_of_a_time_that_the_sender_set_is_owed_to_all_but_the_silent(
         self, notify: str | None, is_told: bool
     ) -> None:
-        of = claimed(envelope=replace(with_notify(notify), by_mode="N", deliver_by=NOON))
+        of = claimed(envelope=with_notify(notify)._replace(by_mode="N", deliver_by=NOON))
         late = Fate(of.envelope.recipients[0], Reply(451, "3.0", "Later"), REMOTE, is_due=True)
         report = bounced(late, action=Action.DELAYED, of=of)
         assert (report is not None) == is_told
@@ -222,14 +221,14 @@ class TestOtherNews:
 
 
 def test_a_message_that_was_to_be_returned_by_now_failed_for_good() -> None:
-    of = claimed(envelope=replace(with_notify(None), by_mode="R", deliver_by=NOON))
+    of = claimed(envelope=with_notify(None)._replace(by_mode="R", deliver_by=NOON))
     expired = Fate(of.envelope.recipients[0], Reply(451, "3.0", "Not now"), is_expired=True)
     _, _, groups, _ = parts_of(bounced(expired, of=of))
     assert groups[1]["Status"] == "5.4.7"
 
 
 def test_nothing_comes_back_of_a_message_that_must_not_go_unencrypted() -> None:
-    report = bounced(of=claimed(envelope=replace(with_notify(None), require_tls=True, ret="FULL")))
+    report = bounced(of=claimed(envelope=with_notify(None)._replace(require_tls=True, ret="FULL")))
     assert report is not None
     assert b"Subject: Tea" not in report.content
     assert b"followed by nothing of your message" in report.content

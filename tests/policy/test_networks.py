@@ -1,7 +1,5 @@
 """From where and to whom a user may send."""
 
-from dataclasses import replace
-
 import pytest
 
 from relay.mail.address import Address
@@ -40,7 +38,7 @@ def test_what_is_no_network_is_named(text: str) -> None:
 @pytest.mark.parametrize(("network", "passes"), [("192.0.2.0/24", True), ("198.51.100.0/24", False)])
 def test_who_comes_from_elsewhere_is_refused_at_mail(network: str, passes: bool) -> None:
     asked = submission(user={"limits": Limits(networks=Networks((network,)))})
-    decision = decide(Stage.MAIL, replace(asked, session=SESSION))
+    decision = decide(Stage.MAIL, asked._replace(session=SESSION))
     assert decision == ACCEPT if passes else isinstance(decision, Reject)
     if isinstance(decision, Reject):
         assert (decision.rule, decision.reply.code, decision.reply.status) == (
@@ -55,8 +53,8 @@ def test_who_comes_from_elsewhere_is_refused_at_mail(network: str, passes: bool)
 )
 def test_only_the_last_recipient_is_asked_about(recipient: str, passes: bool) -> None:
     asked = submission(user={"limits": Limits(recipients=Grants(("example.net",)))})
-    envelope = replace(asked.envelope, recipients=(Recipient(1, Address.parse(recipient)),))
-    decision = decide(Stage.RCPT, replace(asked, envelope=envelope))
+    envelope = asked.envelope._replace(recipients=(Recipient(1, Address.parse(recipient)),))
+    decision = decide(Stage.RCPT, asked._replace(envelope=envelope))
     assert decision == ACCEPT if passes else isinstance(decision, Reject)
 
 

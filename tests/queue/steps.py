@@ -1,7 +1,6 @@
 """The steps that stories about the queue are made of, each in a transaction of its own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -67,7 +66,7 @@ def in_hand(message: Acceptance, part: Part, lease: Lease) -> Claimed:
         origin=message.origin,
         user_id=message.session.user_id if message.session else None,
         octets=len(message.content),
-        envelope=replace(message.envelope, recipients=mine),
+        envelope=message.envelope._replace(recipients=mine),
         content=message.content,
     )
 

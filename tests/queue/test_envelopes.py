@@ -30,6 +30,7 @@ envelopes = st.builds(
     sender=addresses,
     recipients=recipients,
     body=st.sampled_from(Body),
+    size_declared=st.none(),
     smtputf8=st.booleans(),
     ret=maybe_words,
     envid=maybe_words,
@@ -37,6 +38,7 @@ envelopes = st.builds(
     hold_until=moments,
     deliver_by=moments,
     by_mode=maybe_words,
+    by_seconds=st.none(),
     require_tls=st.booleans(),
     auth=maybe_words,
 )

@@ -122,7 +122,7 @@ class HttpConnection:
         if not now_asked:
             return Answers(replies, unheard, unfit=misfits)
         try:
-            open_to = replace(envelope, recipients=tuple(willing))
+            open_to = envelope._replace(recipients=tuple(willing))
             parcel = Parcel(self._upstream, open_to, tuple(now_asked), content, priority, self._now())
             replies |= await self._sent(parcel)
         except Unfit as fault:
