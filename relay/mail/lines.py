@@ -14,8 +14,9 @@ def has_bare(content: bytes) -> bool:
         end = start + _AT_A_TIME
         if content[end - 1 : end] == b"\r":
             end += 1  # no CRLF is cut in two
-        # What is left without the pairs is quickly looked through; counting would take four times as long.
-        rest = content[start:end].replace(b"\r\n", b"")
+        # What is left without the pairs is quickly looked through; counting would take eight times as long,
+        # and taking them out twice as long as writing as many octets in their place.
+        rest = content[start:end].replace(b"\r\n", b"  ")
         if b"\r" in rest or b"\n" in rest:
             return True
         start = end
