@@ -47,7 +47,7 @@ class Rewrite:
     texts: Texts = field(default=_NO_TEXTS)
 
     def __bool__(self) -> bool:
-        return self != NO_REWRITE
+        return self is not NO_REWRITE and self != NO_REWRITE
 
     @property
     def changes_header(self) -> bool:

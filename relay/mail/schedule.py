@@ -1,12 +1,11 @@
 """When to try again, and when to give up."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class RetrySchedule:
+class RetrySchedule(NamedTuple):
     """The spaces between attempts (RFC 5321 §4.5.4.1)."""
 
     first: timedelta = timedelta(minutes=30)

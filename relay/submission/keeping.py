@@ -43,7 +43,7 @@ async def keep(office: Office, user: User, made: Stamped, used_up: UsedUp) -> Re
     # The message is ours from here on: the commit above is our promise.
     log.message_accepted(
         message=acceptance.id,
-        origin=acceptance.origin.value,
+        origin=str(acceptance.origin),
         session=acceptance.session.id if acceptance.session else None,
         user=user.name,
         sender=str(acceptance.envelope.sender),
