@@ -31,3 +31,8 @@ def test_an_empty_header_has_no_facts() -> None:
 
 def test_a_fact_is_as_long_as_its_column_at_most() -> None:
     assert facts_of(scan(b"Subject: " + b"x" * 1000 + b"\r\n\r\n")).subject == "x" * 255
+
+
+def test_of_several_tags_ours_counts_wherever_it_stands() -> None:
+    assert facts_of(scan(b"X-PM-Tag: theirs\r\nX-Relay-Tag: ours\r\n\r\n")).tag == "ours"
+    assert facts_of(scan(b"X-PM-Tag: theirs\r\nX-Mailer: x\r\n\r\n")).tag == "theirs"

@@ -83,3 +83,9 @@ def test_an_envelope_comes_through_the_tables_unchanged(engine: Engine) -> None:
     )
     keep(engine, make_acceptance(envelope=envelope))
     assert claim_one(engine).envelope == envelope
+
+
+def test_who_first_handed_it_in_is_not_shown_by_chance() -> None:
+    shown = repr(make_envelope(auth="ann+2Bsecret@example.com", ret="FULL"))
+    assert "secret" not in shown
+    assert "ret='FULL'" in shown
