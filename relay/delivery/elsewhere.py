@@ -5,7 +5,6 @@ That is no retry: nothing waits.  In the end each recipient has one outcome, of 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 from relay.delivery.classify import asks_for_less, is_enough_for_now
@@ -56,4 +55,4 @@ def left_to_others(answers: Answers, upstream: str) -> Answers:
         for number, reply in answers.replies.items()
         if number in answers.unfit
     }
-    return replace(answers, replies={**answers.replies, **waiting}, unfit=frozenset())
+    return answers._replace(replies={**answers.replies, **waiting}, unfit=frozenset())

@@ -159,7 +159,7 @@ class Runner:
             if elsewhere.take(held, upstream.id, f"Upstream {upstream.name}: {why}"):
                 return
         if answers.unfit and elsewhere.may_take(held):
-            tried = replace(tried, answers=left_to_others(answers, upstream.name))
+            tried = tried._replace(answers=left_to_others(answers, upstream.name))
         self._clerk.conclude(held, content, tried)
 
     def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
@@ -222,7 +222,7 @@ def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:
     if not left:
         return answers
     theirs = {recipient.number: _IN_THE_NEXT for recipient in left}
-    return replace(answers, replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
+    return answers._replace(replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
 
 
 def _complaint(link: Link, answers: Answers) -> Reply | None:

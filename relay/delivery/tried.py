@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from relay.delivery.transports.base import Answers
 from relay.routing.upstreams import Kind, Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """One offer to one upstream: when, how it was secured, and what was answered.
 
     `reports_on`: it offers DSN, so the reports of success are its to make; `keeps_time`: it offers DELIVERBY.

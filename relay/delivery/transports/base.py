@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from relay.delivery.classify import Trouble
 from relay.delivery.oauth.tokens import TokenSource
@@ -15,8 +14,7 @@ from relay.mail.reply import Reply
 from relay.routing.upstreams import Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """What one offer of a message brought: exactly one last word for each recipient, by number.
 
     The words to those in `unheard` are our own: the upstream said nothing about them.  Of these, `unfit`

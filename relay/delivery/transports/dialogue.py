@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
-from relay.delivery.classify import Step, cut_off, not_understood, timed_out
+from relay.delivery.classify import Step, Trouble, cut_off, not_understood, timed_out
 from relay.delivery.transports.replies import Answer, ReplyReader
 
 _MOST_UNASKED = 100  # replies that nobody asked for; beyond them the upstream is only filling our memory
@@ -30,6 +31,7 @@ class Dialogue(asyncio.Protocol):
         self._awaited: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf  # the clock, with that timer
         transport.set_protocol(self)
 
     @property
@@ -69,9 +71,11 @@ class Dialogue(asyncio.Protocol):
         self._writable = None
 
     def _wake(self) -> None:
-        for future in (self._waiter, self._writable if self._is_closed or self._reader.fault else None):
-            if future is not None and not future.done():
-                future.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        is_over = self._is_closed or self._reader.fault
+        if is_over and self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
 
     # We call these -----------------------------------------------------------------------------
 
@@ -83,7 +87,9 @@ class Dialogue(asyncio.Protocol):
     async def drained(self, step: Step, seconds: float) -> None:
         """Wait until the socket takes more.  Raises Trouble if it does not within *seconds*."""
         if self._writable is not None:
-            await self._wait_for(self._writable, step, seconds)
+            await self._for_at_most(seconds, self._writable)
+            if self._is_overdue:
+                raise self._given_up(step, seconds)
         if self._is_closed:
             raise cut_off(step)
 
@@ -95,7 +101,9 @@ class Dialogue(asyncio.Protocol):
         self._wanted = count
         if len(self._answers) < count and not (self._is_closed or self._reader.fault):
             self._waiter = self._loop.create_future()
-            await self._wait_for(self._waiter, step, seconds)
+            await self._for_at_most(seconds, self._waiter)
+            if self._is_overdue:
+                raise self._given_up(step, seconds)
         if len(self._answers) < count:
             raise not_understood(step, self._reader.fault) if self._reader.fault else cut_off(step)
         return self.heard(count)
@@ -103,7 +111,8 @@ class Dialogue(asyncio.Protocol):
     def heard(self, count: int) -> list[Answer]:
         """Take up to *count* of the replies that came."""
         self._wanted = 0
-        taken, self._answers = self._answers[:count], self._answers[count:]
+        taken = self._answers[:count]
+        del self._answers[:count]
         return taken
 
     @property
@@ -120,27 +129,27 @@ class Dialogue(asyncio.Protocol):
 
     # Patience ------------------------------------------------------------------------------------
 
-    async def _wait_for(self, future: asyncio.Future[None], step: Step, seconds: float) -> None:
+    def _for_at_most(self, seconds: float, future: asyncio.Future[None]) -> asyncio.Future[None]:
+        """The same *future*, which ends in time, come what may."""
         self._deadline = self._loop.time() + seconds
         self._awaited = future
-        if self._timer is None or self._timer.when() > self._deadline:
+        if self._deadline < self._looks_at:
             self._set_timer()
-        try:
-            await future
-        finally:
-            self._awaited = None
-        if self._is_overdue:
-            self.abort()
-            raise timed_out(step, seconds)
+        return future
+
+    def _given_up(self, step: Step, seconds: float) -> Trouble:
+        self.abort()
+        return timed_out(step, seconds)
 
     def _set_timer(self) -> None:
         # Not one timer a wait: it is left to run, and only looks whether the wait of then is over.
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
+        self._looks_at = self._deadline
 
     def _look_at_clock(self) -> None:
-        self._timer = None
+        self._timer, self._looks_at = None, math.inf
         if self._awaited is None or self._awaited.done():
             return
         if self._loop.time() < self._deadline:

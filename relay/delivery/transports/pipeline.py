@@ -22,13 +22,15 @@ from relay.delivery.transports.parameters import (
 )
 from relay.delivery.transports.replies import Answer
 from relay.delivery.transports.transaction import Transaction
-from relay.mail.envelope import Envelope, Recipient
+from relay.mail.envelope import Envelope
 from relay.mail.lines import dot_stuffed_pieces
 from relay.mail.priority import Priority
 
 DOT_SECONDS = 600.0  # RFC 5321 §4.5.3.2.6: who gives up sooner sends twice
 _QUIT_SECONDS = 5.0
 _CHUNK = 128 * 1024  # octets handed to the socket before asking whether it takes more
+
+Rcpt = tuple[int, bytes]  # a recipient's number, and the command that names it
 
 
 class Pipeline:
@@ -65,13 +67,17 @@ class Pipeline:
         if not self.offers.eight_bit:
             content = await asyncio.to_thread(fitted, content, self.offers)
         refused = refused_unasked(envelope, content, self.offers)
-        willing = [r for r in envelope.recipients if r.number not in refused]
-        transaction = Transaction((r.number for r in envelope.recipients), refused)
-        if willing:
+        transaction = Transaction([r.number for r in envelope.recipients], refused)
+        rcpts = [
+            (recipient.number, rcpt_command(recipient, self.offers))
+            for recipient in envelope.recipients
+            if recipient.number not in refused
+        ]
+        if rcpts:
             mail = mail_command(envelope, content, priority, self.offers)
             self._is_spoiled = True  # until it ended well: also if this is cancelled half-way
             try:
-                if await self._is_invited(transaction, mail, willing):
+                if await self._is_invited(transaction, mail, rcpts):
                     await self._send(transaction, content)
             except Trouble as trouble:
                 if transaction.is_begun:
@@ -101,13 +107,12 @@ class Pipeline:
 
     # The envelope --------------------------------------------------------------------------------
 
-    async def _is_invited(self, transaction: Transaction, mail: bytes, willing: Sequence[Recipient]) -> bool:
+    async def _is_invited(self, transaction: Transaction, mail: bytes, rcpts: Sequence[Rcpt]) -> bool:
         """Whether the upstream now waits for the message."""
         if self._needs_reset:
             await self._reset()
-        rcpts = [rcpt_command(recipient, self.offers) for recipient in willing]
         invite = self._ask_together if self.offers.pipelining else self._ask_one_by_one
-        is_invited = await invite(transaction, mail, list(zip(willing, rcpts, strict=True)))
+        is_invited = await invite(transaction, mail, rcpts)
         self._needs_reset = not is_invited
         if self._dialogue.has_unasked:
             unasked = self._dialogue.heard(1)
@@ -116,11 +121,9 @@ class Pipeline:
             raise not_understood(Step.DATA, "more answers than commands")
         return is_invited
 
-    async def _ask_together(
-        self, transaction: Transaction, mail: bytes, rcpts: Sequence[tuple[Recipient, bytes]]
-    ) -> bool:
+    async def _ask_together(self, transaction: Transaction, mail: bytes, rcpts: Sequence[Rcpt]) -> bool:
         dialogue, count = self._dialogue, len(rcpts) + 2
-        dialogue.write(mail, *(command for _, command in rcpts), b"DATA\r\n")
+        dialogue.write(mail, *[command for _, command in rcpts], b"DATA\r\n")
         try:
             answers = await dialogue.replies(count, Step.DATA, self._seconds)
         except Trouble as trouble:
@@ -131,14 +134,12 @@ class Pipeline:
             return False
         return _hear_envelope(transaction, answers, rcpts)
 
-    async def _ask_one_by_one(
-        self, transaction: Transaction, mail: bytes, rcpts: Sequence[tuple[Recipient, bytes]]
-    ) -> bool:
+    async def _ask_one_by_one(self, transaction: Transaction, mail: bytes, rcpts: Sequence[Rcpt]) -> bool:
         transaction.hear_mail(await self.ask(mail, Step.MAIL))
         if transaction.is_mail_refused:
             return False
-        for recipient, command in rcpts:
-            transaction.hear_rcpt(recipient.number, await self.ask(command, Step.RCPT))
+        for number, command in rcpts:
+            transaction.hear_rcpt(number, await self.ask(command, Step.RCPT))
             if transaction.trouble or self._dialogue.has_unasked:
                 return False
         return bool(transaction.accepted) and transaction.hear_data(await self.ask(b"DATA\r\n", Step.DATA))
@@ -177,15 +178,10 @@ class Pipeline:
             raise not_understood(Step.BODY, "an answer before the end of it")
 
 
-def _hear_envelope(
-    transaction: Transaction, answers: Sequence[Answer], rcpts: Sequence[tuple[Recipient, bytes]]
-) -> bool:
+def _hear_envelope(transaction: Transaction, answers: Sequence[Answer], rcpts: Sequence[Rcpt]) -> bool:
     """Tie each answer to its command, as far as there are answers; True: the message is awaited."""
-    for number, answer in enumerate(answers):
-        if number == 0:
-            transaction.hear_mail(answer)
-        elif number <= len(rcpts):
-            transaction.hear_rcpt(rcpts[number - 1][0].number, answer)
-        else:
-            return transaction.hear_data(answer)
-    return False
+    if answers:
+        transaction.hear_mail(answers[0])
+    for (number, _), answer in zip(rcpts, answers[1:], strict=False):
+        transaction.hear_rcpt(number, answer)
+    return len(answers) > len(rcpts) + 1 and transaction.hear_data(answers[-1])

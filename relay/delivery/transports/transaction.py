@@ -40,11 +40,11 @@ class Transaction:
         "trouble",
     )
 
-    def __init__(self, numbers: Iterable[int], refused: Mapping[int, Reply]) -> None:
-        self._all = tuple(numbers)
+    def __init__(self, numbers: Sequence[int], refused: Mapping[int, Reply]) -> None:
+        self._all = numbers
         self._last_words = dict(refused)
         self._unasked = frozenset(refused)
-        self._unfit = unfit(refused)
+        self._unfit = unfit(refused) if refused else self._unasked
         self.accepted: list[int] = []
         self.trouble: Trouble | None = None
         self.is_mail_refused = False
