@@ -50,6 +50,7 @@ class Roads:
         self._lanes: dict[str, Lane] = {}  # by upstream
         self._heard: Mapping[str, Sequence[Stand]] = {}  # of other processes, by upstream
         self._ways: dict[str, Sequence[Sequence[Share]]] = {}  # by route, the first rank first
+        self._straight: dict[str, Lane] = {}  # by route, where all mail takes one lane while that is up
 
     def stir(self) -> None:
         """Set to work whoever has something to do."""
@@ -83,6 +84,10 @@ class Roads:
         Lanes of one rank share by weight, as long as each has room.  A message too large for every
         upstream goes to the first, to be refused in its name; but never to one of *but*.
         """
+        self.heed_changes()
+        straight = self._straight.get(route_id)
+        if straight is not None and straight.standing.is_up and not but:
+            return straight
         shares = self._open(route_id, octets, but)
         if len(shares) > 1:
             shares = [share for share in shares if share.lane.room > 0] or shares
@@ -125,6 +130,8 @@ class Roads:
         ranks = self._ways.get(route_id)
         if ranks is None:
             ranks = self._ways[route_id] = self._ranks_of(route_id)
+            if ranks and len(ranks[0]) == 1 and self._is_free(lane := ranks[0][0].lane):
+                self._straight[route_id] = lane
         if but:
             ranks = _without(but, ranks)
         elif octets and not any(share.lane.bears(octets) for rank in ranks for share in rank):
@@ -142,19 +149,31 @@ class Roads:
         """Do as the table and the stops say that are in force now."""
         if self._stops.value is not self._heeded_stops:
             self._heeded_stops = self._stops.value
+            self._forget_ways()
             for lane in self._lanes.values():
                 lane.give_back(partial(self._why_stopped, lane))
         table = self._routing.value
         if table is self._heeded:
             return
         self._heeded = table
-        self._ways.clear()
+        self._forget_ways()
         for upstream_id, lane in list(self._lanes.items()):
             upstream = table.upstreams.get(upstream_id)
             if upstream is None or not upstream.is_enabled:
                 lane.switch_off()
             else:
                 lane.adopt(upstream)
+
+    def _forget_ways(self) -> None:
+        self._ways.clear()
+        self._straight.clear()
+
+    def _is_free(self, lane: Lane) -> bool:
+        """Whether nothing but trouble ever keeps mail from *lane*, as stops and limits are now."""
+        upstream_id = lane.upstream.id
+        limits = self._heeded.upstreams[upstream_id].limits
+        is_stopped = self._heeded_stops.of(upstream_id=upstream_id) is not None
+        return not (is_stopped or limits.is_metered) and limits.octets is None
 
     def _why_stopped(self, lane: Lane, held: Held) -> str | None:
         stop = self._stops.value.of(upstream_id=lane.upstream.id, user_id=held.claimed.user_id)

@@ -24,7 +24,7 @@ from relay.delivery.lane import Lane
 from relay.delivery.late import tell_of_delays
 from relay.delivery.oauth.tokens import OwnTokens, TokenSource
 from relay.delivery.roads import Roads
-from relay.delivery.rules import Rules
+from relay.delivery.rules import InForce
 from relay.delivery.stationery import PLAIN, Stationery
 from relay.mail.priority import Priority
 from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, due_but_of, renew, take_back
@@ -79,13 +79,13 @@ class Worker:
             db=db,
             clock=clock,
             hands=self._hands,
-            rules=lambda: Rules(
-                settings.value,
-                routing.value,
-                hostname,
-                new_id,
-                rng,
-                stationery.value if stationery else PLAIN,
+            rules=InForce(
+                settings,
+                routing,
+                stationery or Current(PLAIN),
+                hostname=hostname,
+                new_id=new_id,
+                rng=rng,
             ),
             on_more=self._go_on,
             tokens=tokens or OwnTokens(clock),
