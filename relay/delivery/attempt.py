@@ -24,6 +24,7 @@ from relay.queue.items import Acceptance, AttemptRecord, Claimed, Notice, Origin
 from relay.queue.parts import cut
 from relay.queue.rank import rank_at
 
+_IN_ORDER = tuple(Disposition)
 _REMOTE_LENGTH = 255  # of its column; a name in DNS may have as many, and its address follows
 _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from reporting this; the log says more")
 
@@ -54,7 +55,7 @@ def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) ->
         notices=notices,
         keeps_content=tried.keeps_content,
         is_expired=is_expired,
-        left=cut(left, tried.upstream.limits.recipients or max(len(left), 1)),
+        left=cut(left, tried.upstream.limits.recipients or len(left)) if left else (),
     )
 
 
@@ -81,27 +82,31 @@ def bare_settlement_of(claimed: Claimed, tried: Try, rules: Rules) -> Settlement
 def tell(settlement: Settlement) -> None:
     """Log the attempt: one line for each way in which it ended."""
     claimed, record = settlement.claimed, settlement.record
-    for disposition in Disposition:
-        those = [o.reply for o in settlement.outcomes if o.disposition is disposition]
-        if those:
-            log.attempt_finished(
-                delivery=str(claimed.key),
-                number=claimed.number,
-                upstream=record.upstream or "",
-                seconds=(record.finished_at - record.started_at).total_seconds(),
-                disposition=disposition,
-                recipients=len(those),
-                reply=those[0],
-            )
-        if those and disposition is Disposition.DEFERRED and record.perhaps_delivered:
+    delivery = str(claimed.key)
+    replies: dict[Disposition, list[Reply]] = {}
+    for outcome in settlement.outcomes:
+        replies.setdefault(outcome.disposition, []).append(outcome.reply)
+    for disposition in _IN_ORDER:
+        if (those := replies.get(disposition)) is None:
+            continue
+        log.attempt_finished(
+            delivery=delivery,
+            number=claimed.number,
+            upstream=record.upstream or "",
+            seconds=(record.finished_at - record.started_at).total_seconds(),
+            disposition=disposition,
+            recipients=len(those),
+            reply=those[0],
+        )
+        if disposition is Disposition.DEFERRED and record.perhaps_delivered:
             log.perhaps_delivered(
-                delivery=str(claimed.key), upstream=record.upstream or "", again_at=settlement.retry_at
+                delivery=delivery, upstream=record.upstream or "", again_at=settlement.retry_at
             )
-        if those and disposition is Disposition.DEFERRED and settlement.retry_at is not None:
-            log.delivery_deferred(delivery=str(claimed.key), until=settlement.retry_at, reason=str(those[0]))
+        if disposition is Disposition.DEFERRED and settlement.retry_at is not None:
+            log.delivery_deferred(delivery=delivery, until=settlement.retry_at, reason=str(those[0]))
     if settlement.left:
         log.split_off(
-            delivery=str(claimed.key),
+            delivery=delivery,
             recipients=sum(map(len, settlement.left)),
             deliveries=len(settlement.left),
             reason=str(settlement.left[0][0].reply),
@@ -133,12 +138,17 @@ def announce(ours: Acceptance) -> None:
 
 
 def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> tuple[Outcome, ...]:
-    if len(replies) != len(recipients) or any(r.number not in replies for r in recipients):
+    outcomes = tuple(
+        [
+            Outcome(recipient.number, disposition_of(reply), reply)
+            for recipient in recipients
+            if (reply := replies.get(recipient.number)) is not None
+        ]
+    )
+    if not len(replies) == len(recipients) == len(outcomes):
         numbers = [r.number for r in recipients]
         raise AssertionError(f"recipients {numbers} were tried, but {sorted(replies)} are accounted for")
-    return tuple(
-        [Outcome(r.number, disposition_of(replies[r.number]), replies[r.number]) for r in recipients]
-    )
+    return outcomes
 
 
 def _parted(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
@@ -165,12 +175,14 @@ def _retry_at(claimed: Claimed, tried: Try, rules: Rules) -> datetime:
 
 def _record(tried: Try, outcomes: Sequence[Outcome]) -> AttemptRecord:
     """The attempt as a whole: its word is that of those who have it, else that of the first."""
-    words = sorted(outcomes, key=lambda outcome: outcome.disposition is not Disposition.DELIVERED)
+    word = outcomes[0]
+    if word.disposition is not Disposition.DELIVERED:
+        word = next((each for each in outcomes if each.disposition is Disposition.DELIVERED), word)
     return AttemptRecord(
         upstream=tried.upstream.name,
         started_at=tried.started_at,
         finished_at=tried.finished_at,
-        reply=words[0].reply,
+        reply=word.reply,
         remote=tried.remote and tried.remote[:_REMOTE_LENGTH],
         tls=tried.tls,
         perhaps_delivered=tried.answers.perhaps_delivered,

@@ -62,8 +62,9 @@ class Ledger:
     def enter(self, held: Held, settlement: Settlement) -> None:
         """Write *settlement* down, sooner or later."""
         settlement = _slim(settlement)
+        if not self._unwritten:
+            self._all_written.clear()
         self._unwritten += 1
-        self._all_written.clear()
         written = self._db.write(settle, settlement)
         written.add_done_callback(lambda done: self._look(held, settlement, done))
 

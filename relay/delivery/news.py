@@ -22,12 +22,13 @@ def news_of(claimed: Claimed, outcomes: Sequence[Outcome], tried: Try, *, is_tri
     envelope = claimed.envelope
     news: dict[Action, list[Fate]] = {}
     by_number = {recipient.number: recipient for recipient in envelope.recipients}
+    is_owed_a_trace = _is_owed_a_trace(envelope, tried)
     for outcome in outcomes:
         recipient = by_number[outcome.number]
         is_due = False
         match outcome.disposition:
             case Disposition.DELIVERED:
-                is_due = _is_owed_a_trace(envelope, tried)
+                is_due = is_owed_a_trace
                 if not (is_due or (asks_for(recipient.notify, "SUCCESS") and not tried.reports_on)):
                     continue
                 action = Action.RELAYED

@@ -42,4 +42,6 @@ def divide(
 
 def cut(several: Sequence[T], at_most: int) -> tuple[tuple[T, ...], ...]:
     """*several* in groups of at most so many, in their order."""
+    if 0 < len(several) <= at_most:
+        return (tuple(several),)
     return tuple(tuple(several[start : start + at_most]) for start in range(0, len(several), at_most))
