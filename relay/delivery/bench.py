@@ -20,31 +20,33 @@ class Bench:
     def __init__(self) -> None:
         self._resting: list[_Resting] = []
 
-    async def rest(self, now: datetime) -> bool:
-        """Rest until there is something to do; False: there was nothing for too long, or nothing will be."""
-        resting = _Resting(now, asyncio.get_running_loop().create_future())
-        self._resting.append(resting)
-        try:
-            return await resting.waking
-        finally:
-            if resting.waking.cancelled():
-                self._resting.remove(resting)
+    def rest(self, now: datetime) -> asyncio.Future[bool]:
+        """To be awaited: True: there is something to do; False: nothing came for too long, or will come."""
+        waking: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._resting.append(_Resting(now, waking))
+        return waking
 
     def wake_one(self) -> bool:
         """Set somebody to work; False: nobody rests."""
-        if not self._resting:
-            return False
-        self._resting.pop().waking.set_result(True)
-        return True
+        while self._resting:
+            waking = self._resting.pop().waking
+            if not waking.cancelled():
+                waking.set_result(True)
+                return True
+        return False
 
     def dismiss_idle(self, now: datetime) -> None:
         """Let those go who have rested for too long: they came first."""
         # Asked every second, instead of a timer for each rest: there are thousands of rests a second.
         while self._resting and now - self._resting[0].since >= IDLE:
-            self._resting.pop(0).waking.set_result(False)
+            self._dismiss(self._resting.pop(0))
 
     def dismiss_all(self) -> None:
         """There will be nothing to do."""
         for resting in self._resting:
-            resting.waking.set_result(False)
+            self._dismiss(resting)
         self._resting.clear()
+
+    def _dismiss(self, resting: _Resting) -> None:
+        if not resting.waking.cancelled():
+            resting.waking.set_result(False)

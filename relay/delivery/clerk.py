@@ -101,11 +101,12 @@ class Clerk:
 
     def conclude(self, held: Held, content: bytes, tried: Try) -> None:
         """Write down how an attempt ended."""
+        claimed = held.claimed._replace(content=None)  # it need not travel to the scribe a second time
         try:
-            settlement = settlement_of(held.claimed, content, tried, self.rules())
+            settlement = settlement_of(claimed, content, tried, self.rules())
         except Exception as fault:  # noqa: BLE001  what was delivered must not be sent again, whatever it is
             log.fault("conclude", fault)
-            settlement = bare_settlement_of(held.claimed, tried, self.rules())
+            settlement = bare_settlement_of(claimed, tried, self.rules())
         tell(settlement)
         self.enter(held, settlement)
 
@@ -144,11 +145,11 @@ class Clerk:
 
     def connected(self, upstream_id: str) -> None:
         """An upstream was connected to."""
-        self._note(record_connected, upstream_id)
+        self._note(record_connected, upstream_id, self.clock.now())
 
-    def succeeded(self, upstream_id: str) -> None:
+    def succeeded(self, upstream_id: str, now: datetime) -> None:
         """An upstream took a message."""
-        self._note(record_success, upstream_id)
+        self._note(record_success, upstream_id, now)
 
     def stands(self, stand: Stand) -> None:
         """How an upstream stands with this process has changed."""
@@ -162,8 +163,8 @@ class Clerk:
         """Give back a part that will not be used."""
         self._write(refund, unused)
 
-    def _note(self, record: Callable[..., Any], upstream_id: str) -> None:
-        now, key = self.clock.now(), (record, upstream_id)
+    def _note(self, record: Callable[..., Any], upstream_id: str, now: datetime) -> None:
+        key = (record, upstream_id)
         last = self._last_signs.get(key)
         if last is None or now - last >= _SIGN_EVERY:
             self._last_signs[key] = now

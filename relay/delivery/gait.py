@@ -20,37 +20,40 @@ _NOTHING = timedelta(0)
 class Gait:
     """The connections that an upstream is given, of those that it is set to."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.slots = most  # how many connections there may be now
         self.slowed_to: float | None = None  # None: it never complained, or not for long
+        self._most = most
         self._changed_at: datetime | None = None
         self._rests_until: datetime | None = None
 
-    def complained(self, slots: int, now: datetime) -> bool:
-        """It asked for less while it was given *slots*; True: it is given less from now on."""
+    def set_to(self, most: int) -> None:
+        """It is set to so many connections from now on."""
+        self._most = most
+        self._change(self.slowed_to, self._changed_at)
+
+    def complained(self, now: datetime) -> bool:
+        """It asked for less; True: it is given less from now on."""
         if self.slowed_to and self._is_younger(_SAME_COMPLAINT, now):
             return False
-        self.slowed_to = max((self.slowed_to or slots) / 2, _LEAST)
-        self._changed_at = now
+        self._change(max((self.slowed_to or self.slots) / 2, _LEAST), now)
         return True
 
     def bears(self, connections: int, now: datetime) -> None:
         """It took so many connections and no more."""
-        self.slowed_to = float(connections)
-        self._changed_at = now
+        self._change(float(connections), now)
 
-    def recovered(self, slots: int, now: datetime) -> bool:
-        """Go a step faster if it has been calm for a while, up to *slots*; True: it is given more."""
+    def recovered(self, now: datetime) -> bool:
+        """Go a step faster if it has been calm for a while; True: it is given more."""
         if self.slowed_to is None or self._changed_at is None or self._is_younger(_STEP_AFTER, now):
             return False
-        self.slowed_to += max(slots / _STEPS, 0.25)
-        self._changed_at = now
-        if self.slowed_to >= slots:
-            self.slowed_to = self._changed_at = self._rests_until = None
+        faster = self.slowed_to + max(self._most / _STEPS, 0.25)
+        if faster < self._most:
+            self._change(faster, now)
+        else:
+            self._rests_until = None
+            self._change(None, None)
         return True
-
-    def slots(self, most: int) -> int:
-        """How many connections there may be, of *most*."""
-        return most if self.slowed_to is None else min(most, max(int(self.slowed_to), 1))
 
     def begins(self, now: datetime) -> None:
         """A message is begun; a rest may follow it."""
@@ -60,6 +63,10 @@ class Gait:
     def is_resting(self, now: datetime) -> bool:
         """Whether the next message has to wait a little."""
         return self._rests_until is not None and _NOTHING < self._rests_until - now <= _LONGEST_REST
+
+    def _change(self, slowed_to: float | None, at: datetime | None) -> None:
+        self.slowed_to, self._changed_at = slowed_to, at
+        self.slots = self._most if slowed_to is None else min(self._most, max(int(slowed_to), 1))
 
     def _is_younger(self, age: timedelta, now: datetime) -> bool:
         """Whether the last change is less than *age* ago; one that has yet to come is of a clock set back."""

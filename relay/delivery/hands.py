@@ -17,7 +17,8 @@ class Held:
     `is_hot`: it came from the door in, which keeps its place and its octets counted; else `octets`
     are those of its content that we took from the budget ourselves.  `passed_by` are the upstreams, by
     id, that it was passed on from this time because of what they said; to those in `unfit_for` it is no use
-    to come back.
+    to come back.  `destination` is the domain that it goes to, where its lane leads to each domain's own
+    servers.
     """
 
     claimed: Claimed
@@ -27,6 +28,7 @@ class Held:
     is_lost: bool = False
     passed_by: frozenset[str] = frozenset()
     unfit_for: frozenset[str] = frozenset()
+    destination: str = ""
 
 
 class Hands:

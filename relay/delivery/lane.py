@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from relay import log
@@ -67,12 +67,11 @@ class Lane:
         self._share = share
         self._on_room = on_room
         self.elsewhere = elsewhere
-        self._gait = Gait()
-        self._most_slots = self._share_of_slots()
+        self._gait = Gait(self._share_of_slots())
         self._purse: Purse | None = None
         self._was_shut = False  # by its purse
         self._take_new_purse()
-        self._line = Line(self.destination)
+        self._line = Line()
         self._runners: set[Runner] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._bench = Bench()
@@ -101,12 +100,12 @@ class Lane:
 
         Called every second: then it is also looked who rests in vain, and how many processes there are.
         """
-        self._most_slots = self._share_of_slots()
+        self._gait.set_to(self._share_of_slots())
         self._bench.dismiss_idle(self._clerk.clock.now())
         pace = round(2 * self._finished / period.total_seconds())
         self.ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
         self._finished = 0
-        if self._gait.recovered(self._most_slots, self._clerk.clock.now()):
+        if self._gait.recovered(self._clerk.clock.now()):
             self._write_down()
 
     def put(self, held: Held) -> None:
@@ -114,9 +113,13 @@ class Lane:
         if self._closed_because is not None:
             self._clerk.give_back(held, self._closed_because)
             return
-        if self.upstream.kind is Kind.MX and len(apart := destinations_of(held.claimed.envelope)) > 1:
-            self._clerk.split(held, tuple(map(tuple, apart.values())))
-            return
+        held.destination = ""
+        if self.upstream.kind is Kind.MX:
+            apart = destinations_of(held.claimed.envelope)
+            held.destination = next(iter(apart))
+            if len(apart) > 1:
+                self._clerk.split(held, tuple(map(tuple, apart.values())))
+                return
         self._line.put(held)
         self._stir_one()
 
@@ -127,13 +130,13 @@ class Lane:
 
     def stir(self) -> None:
         """Set to work whoever has something to do."""
-        for _ in range(min(self._line.ready, self._slots)):
+        for _ in range(min(self._line.ready, self._gait.slots)):
             self._stir_one()
 
     def _stir_one(self) -> None:
         if not self._may_begin():
             return
-        if not self._bench.wake_one() and len(self._runners) < self._slots:
+        if not self._bench.wake_one() and len(self._runners) < self._gait.slots:
             runner = Runner(self, self._clerk)
             self._runners.add(runner)
             task = asyncio.ensure_future(runner.run())
@@ -144,7 +147,7 @@ class Lane:
 
     async def next(self, runner: Runner) -> Held | None:
         """The next delivery for *runner*; None: there is nothing for it to do, and it is to go."""
-        while self._closed_because is None and len(self._runners) <= self._slots:
+        while self._closed_because is None and len(self._runners) <= self._gait.slots:
             if self._may_begin():
                 return self._pop()
             if not await self._bench.rest(self._clerk.clock.now()) and not self._may_begin():
@@ -153,23 +156,12 @@ class Lane:
         self._stir_one()  # one that rests may begin in the place of one too many
         return None
 
-    def finished(self, held: Held) -> None:
-        """The turn of *held* is over."""
+    def finished(self, held: Held, destination: str) -> None:
+        """The turn of *held* there is over; it may wait for another by now, which leads elsewhere."""
         self._busy -= 1
         self._busy_with_lower -= held.claimed.priority is not Priority.VERY_HIGH
         self._finished += 1
-        self._line.done(held)
-
-    def destination(self, held: Held) -> str:
-        """The domain that *held* goes to, where each has servers of its own."""
-        if self.upstream.kind is not Kind.MX:
-            return ""
-        return held.claimed.envelope.recipients[0].address.domain_key
-
-    @property
-    def _slots(self) -> int:
-        """How many connections there may be now."""
-        return self._gait.slots(self._most_slots)
+        self._line.done(destination)
 
     def _share_of_slots(self) -> int:
         """How many there may be if the upstream bears them."""
@@ -177,16 +169,14 @@ class Lane:
 
     def _may_begin(self) -> bool:
         """Whether the most urgent that waits may begin."""
-        slots = self._slots
+        slots = self._gait.slots
         of_one_destination = -(-slots // _SHARES)
         while (first := self._line.first(of_one_destination)) is not None and first.is_lost:
             self._clerk.hands.let_go(self._line.leave())
-        if first is None or self._clerk.ledger.is_stuck:
+        if first is None or self._busy >= slots or self._clerk.ledger.is_stuck:
             return False
         if not self.standing.is_up and (self._busy or self.standing.is_down(self._clerk.clock.now())):
             return False  # one probe goes first
-        if self._busy >= slots:
-            return False
         if first.claimed.priority is not Priority.VERY_HIGH and self._busy_with_lower >= max(slots - 1, 1):
             return False
         if self._gait.slowed_to is not None and self._gait.is_resting(self._clerk.clock.now()):
@@ -196,7 +186,7 @@ class Lane:
     @property
     def _wanted(self) -> int:
         """How many to ask the purse's keeper for; of a batch, what is begun at once: it soon lapses."""
-        at_once = self._slots - self._busy
+        at_once = self._gait.slots - self._busy
         waiting = self._line.ready
         return waiting if self.upstream.limits.batch is None else min(waiting, at_once)
 
@@ -243,9 +233,9 @@ class Lane:
         """Whether connections stand besides that of *runner*."""
         return any(other.is_connected for other in self._runners if other is not runner)
 
-    def works(self) -> None:
+    def works(self, now: datetime) -> None:
         """A message was answered in order."""
-        if self.standing.works(self._clerk.clock.now()):
+        if self.standing.works(now):
             log.upstream_up(upstream=self.upstream.name)
             self._write_down()
             self.stir()
@@ -280,7 +270,7 @@ class Lane:
 
     def slow_down(self, reply: Reply) -> None:
         """The upstream asked for less."""
-        if self._gait.complained(self._slots, self._clerk.clock.now()):
+        if self._gait.complained(self._clerk.clock.now()):
             self._slowed(reply)
 
     def _slowed(self, reply: Reply) -> None:
@@ -348,14 +338,17 @@ class Lane:
         """Go on with changed settings; connections made with the old ones carry nothing more."""
         if upstream == self.upstream:
             return
+        leads_elsewhere = upstream.kind is not self.upstream.kind
         self.upstream = upstream
-        self._most_slots = self._share_of_slots()
         self.transport = TRANSPORTS[upstream.kind](upstream, self._clerk.rules().hostname, self._clerk.tokens)
         # Perhaps that was what was wrong.
         self.standing = Standing(self._clerk.rules().rng, self._clerk.clock.now())
-        self._gait = Gait()
+        self._gait = Gait(self._share_of_slots())
         self._take_new_purse()
         self._write_down()
+        if leads_elsewhere:
+            for held in self._line.empty():
+                self.put(held)
         self.stir()
 
     def switch_off(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 
@@ -19,20 +18,19 @@ MOST_ASIDE = 1000
 class Line:
     """Deliveries in the order of their rank.
 
-    *destination* names where one goes, "" if that is no matter.  So many of one destination as the
-    line is asked for go at a time; the others of it step aside until one of those is done, and let
-    pass whoever goes elsewhere.  A destination that is slow thereby keeps nobody waiting but its own mail.
+    So many of one destination as the line is asked for go at a time; the others of it step aside until
+    one of those is done, and let pass whoever goes elsewhere.  A destination that is slow thereby keeps
+    nobody waiting but its own mail.  Where it is no matter where one goes, its destination is "".
     """
 
-    def __init__(self, destination: Callable[[Held], str]) -> None:
-        self._destination = destination
+    def __init__(self) -> None:
         self._ready: list[_Place] = []  # a heap
         self._aside: dict[str, list[_Place]] = {}  # heaps, by destination
         self._going = Counter[str]()
         self._arrivals = count()
 
     def __len__(self) -> int:
-        return len(self._ready) + self.aside
+        return len(self._ready) + self.aside if self._aside else len(self._ready)
 
     @property
     def ready(self) -> int:
@@ -55,8 +53,9 @@ class Line:
         """
         while self._ready:
             held = self._ready[0][2]
-            most = at_most + (held.claimed.priority is Priority.VERY_HIGH)
-            if not (to := self._destination(held)) or self._going[to] < most:
+            if not (to := held.destination):
+                return held
+            if self._going[to] < at_most + (held.claimed.priority is Priority.VERY_HIGH):
                 return held
             heapq.heappush(self._aside.setdefault(to, []), heapq.heappop(self._ready))
         return None
@@ -67,14 +66,14 @@ class Line:
 
     def go(self) -> Held:
         """Let the first go; `done` is to be said of it."""
-        held = self.leave()
-        if to := self._destination(held):
-            self._going[to] += 1
+        held = heapq.heappop(self._ready)[2]
+        if held.destination:
+            self._going[held.destination] += 1
         return held
 
-    def done(self, held: Held) -> None:
-        """The turn of *held* is over: others of its destination may be next."""
-        if not (to := self._destination(held)):
+    def done(self, to: str) -> None:
+        """The turn of one that went there is over: others of that destination may be next."""
+        if not to:
             return
         self._going[to] -= 1
         if not self._going[to]:

@@ -46,8 +46,11 @@ class Runner:
 
     async def run(self) -> None:
         """Carry on until the lane has nothing to do for us."""
+        ours = asyncio.current_task()
         try:
-            while not _is_cancelled() and (held := await self._lane.next(self)) is not None:
+            # To be told to end while a message is out counts once that is written down.
+            while not (ours and ours.cancelling()) and (held := await self._lane.next(self)) is not None:
+                destination = held.destination
                 try:
                     await self._carry(held)
                 except Exception as fault:  # noqa: BLE001  the next delivery must go all the same
@@ -57,23 +60,27 @@ class Runner:
                     again_at = self._clerk.clock.now() + rules.settings.retry_first
                     self._clerk.give_back(held, _OUR_FAULT, again_at)
                 finally:
-                    self._lane.finished(held)
+                    self._lane.finished(held, destination)
         finally:
             await self._hang_up()
 
     async def _carry(self, held: Held) -> None:
         began_at = self._clerk.clock.now()
-        link: Link | None = None
+        link: Link | None = self._link
         why_not: Reply | None = None
-        try:
-            link = await self._fit_link(self._lane.destination(held))
-        except Trouble as trouble:
-            if trouble.scope is not Scope.MESSAGE:
-                self._lane.cannot_connect(held, trouble)
-                return
-            why_not = trouble.reply  # only its destination cannot be sent to: the lane works
-            self._lane.works()
-        content = await self._clerk.content_of(held)
+        if link is None or not link.is_fit(self._lane.upstream, held.destination, began_at):
+            link = None
+            try:
+                link = await self._new_link(held.destination)
+            except Trouble as trouble:
+                if trouble.scope is not Scope.MESSAGE:
+                    self._lane.cannot_connect(held, trouble)
+                    return
+                why_not = trouble.reply  # only its destination cannot be sent to: the lane works
+                self._lane.works(self._clerk.clock.now())
+        content = held.claimed.content
+        if content is None:
+            content = await self._clerk.content_of(held)
         try:
             if content is None:
                 why_not = _CONTENT_GONE
@@ -88,11 +95,8 @@ class Runner:
         finally:
             self._clerk.content_done(held)
 
-    async def _fit_link(self, destination: str) -> Link:
-        """The connection there, opened anew if there is none or it has served its time.  Raises Trouble."""
-        now = self._clerk.clock.now()
-        if self._link is not None and self._link.is_fit(self._lane.upstream, destination, now):
-            return self._link
+    async def _new_link(self, destination: str) -> Link:
+        """A connection there, in the place of one that has served its time.  Raises Trouble."""
         await self._hang_up()
         upstream = self._lane.upstream
         connection = await self._lane.transport.connect(destination)
@@ -115,7 +119,7 @@ class Runner:
             upstream=link.upstream,
             started_at=started_at,
             finished_at=self._clerk.clock.now(),
-            answers=_with_those(left, answers),
+            answers=_with_those(left, answers) if left else answers,
             remote=connection.remote,
             tls=connection.tls,
             keeps_content=connection.keeps_content,
@@ -129,13 +133,14 @@ class Runner:
         """Draw the consequences of what was answered, for the message, the connection and the lane."""
         trouble, was_fresh = tried.answers.trouble, link.is_fresh
         link.messages += 1
-        if (complaint := _complaint(link, tried.answers)) is not None:
+        is_taken = trouble is None and tried.answers.is_taken
+        if not is_taken and (complaint := _complaint(link, tried.answers)) is not None:
             self._lane.slow_down(complaint)
         if trouble is None:
             self._conclude(held, content, tried)
-            if any(reply.is_success for reply in tried.answers.replies.values()):
-                self._clerk.succeeded(link.upstream.id)
-            self._lane.works()
+            if is_taken:
+                self._clerk.succeeded(link.upstream.id, tried.finished_at)
+            self._lane.works(tried.finished_at)
             return
         await self._hang_up()
         if tried.answers.is_untried and not was_fresh and trouble.scope is not Scope.UPSTREAM:
@@ -143,7 +148,7 @@ class Runner:
             self._lane.put(held)
             return
         if link.destination:  # what is wrong with one of many is no trouble of the lane
-            self._lane.works()
+            self._lane.works(self._clerk.clock.now())
         elif self._is_passed_on(held, trouble, was_fresh=was_fresh):
             return
         self._conclude(held, content, tried)
@@ -153,7 +158,7 @@ class Runner:
         answers, elsewhere, upstream = tried.answers, self._lane.elsewhere, self._lane.upstream
         if answers.unfit:
             held.unfit_for |= {upstream.id}
-        if is_for_others(answers, is_one_of_many=bool(self._lane.destination(held))):
+        if is_for_others(answers, is_one_of_many=bool(held.destination)):
             held.passed_by |= {upstream.id}
             why = next(iter(answers.replies.values()))
             if elsewhere.take(held, upstream.id, f"Upstream {upstream.name}: {why}"):
@@ -192,12 +197,6 @@ class Runner:
             await link.connection.close()
 
 
-def _is_cancelled() -> bool:
-    """Whether we were told to end while a message was out, which had to be written down first."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def _as_sent_by(upstream: Upstream, envelope: Envelope, now: datetime) -> Envelope:
     """*envelope* with the account's own sender, if it has one, and with the time that is left.
 
@@ -219,14 +218,12 @@ def _parted(envelope: Envelope, most: int | None) -> tuple[Envelope, Sequence[Re
 
 def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:
     """*answers*, also to those who were *left* for the next transaction."""
-    if not left:
-        return answers
     theirs = {recipient.number: _IN_THE_NEXT for recipient in left}
     return answers._replace(replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
 
 
 def _complaint(link: Link, answers: Answers) -> Reply | None:
-    """What was said that asks for less; nothing, if the upstream took the message for anybody.
+    """What was said that asks for less, where the upstream took the message for nobody.
 
     What it says to a login or the like is about us (see `Scope`), not about how much we send; what one
     destination of many says is no matter of the others.
@@ -236,7 +233,4 @@ def _complaint(link: Link, answers: Answers) -> Reply | None:
     trouble = answers.trouble
     if trouble is not None:
         return trouble.reply if trouble.scope is not Scope.UPSTREAM and asks_for_less(trouble.reply) else None
-    replies = answers.replies.values()
-    if any(reply.is_success for reply in replies):
-        return None
-    return next((reply for reply in replies if asks_for_less(reply)), None)
+    return next((reply for reply in answers.replies.values() if asks_for_less(reply)), None)

@@ -75,7 +75,7 @@ class Standing:
 
     def works(self, now: datetime) -> bool:
         """A message was answered in order; True: that is news."""
-        is_news = not self.is_up
+        is_news = self._until is not None
         self._known_at = now
         self._failures = self._strikes = 0
         self._until = self.since = None

@@ -161,7 +161,7 @@ async def test_neither_does_what_it_says_of_our_mail(
         lane = office.worker._roads.lane_for("R1")
         assert lane is not None
         assert lane.standing.is_up
-        assert lane._slots == 4, "and no slower"
+        assert lane._gait.slots == 4, "and no slower"
         await ended(office, await office.submit("b@two.example"))
         one.rules.clear()
 

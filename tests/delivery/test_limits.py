@@ -294,7 +294,7 @@ async def test_an_upstream_that_asks_for_less_gets_less_and_slowly_more_again(
         await office.until_state(await office.submit("bob"), "waiting")
         lane = office.worker._roads.lane_for("R1")
         assert lane is not None
-        assert lane._slots == 4
+        assert lane._gait.slots == 4
         await eventually(lambda: _is_slowed(db, 4.0))
         upstream.on("DOT", later(0.005))
         await all_done(office, [await office.submit("bob") for _ in range(20)])
@@ -302,7 +302,7 @@ async def test_an_upstream_that_asks_for_less_gets_less_and_slowly_more_again(
         for _ in range(12):
             await office.turn(11 * SECOND)
             await asyncio.sleep(0.02)
-        await eventually(lambda: lane._slots == 8)
+        await eventually(lambda: lane._gait.slots == 8)
         await eventually(lambda: _is_slowed(db, None))
 
 
@@ -333,7 +333,7 @@ async def test_a_refusal_of_one_recipient_among_others_is_no_complaint(
         await office.until_state(await office.submit("bob", "cid"), "waiting")
         lane = office.worker._roads.lane_for("R1")
         assert lane is not None
-        assert lane._slots == 8
+        assert lane._gait.slots == 8
 
 
 @pytest.mark.parametrize("step", ["RCPT", "DOT"])
@@ -343,36 +343,36 @@ async def test_greylisting_is_no_complaint(db: Database, upstream: FakeUpstream,
         await office.until_state(await office.submit("bob"), "waiting")
         lane = office.worker._roads.lane_for("R1")
         assert lane is not None
-        assert lane._slots == 8
+        assert lane._gait.slots == 8
 
 
 def test_below_one_connection_there_is_a_rest_between_two_messages() -> None:
-    gait, now = Gait(), NOON
+    gait, now = Gait(8), NOON
     for expected in (4, 2, 1, 0.5, 0.25):
-        assert gait.complained(8, now)
-        assert not gait.complained(8, now + SECOND), "others heard the same"
+        assert gait.complained(now)
+        assert not gait.complained(now + SECOND), "others heard the same"
         assert gait.slowed_to == expected
         now += 3 * SECOND
-    assert gait.slots(8) == 1
+    assert gait.slots == 1
     gait.begins(now)
     assert gait.is_resting(now + 3 * SECOND)
     assert not gait.is_resting(now + 4 * SECOND)
     steps = []
     while gait.slowed_to is not None:
         now += 10 * SECOND
-        assert gait.recovered(8, now)
-        assert not gait.recovered(8, now)
-        steps.append(gait.slots(8))
+        assert gait.recovered(now)
+        assert not gait.recovered(now)
+        steps.append(gait.slots)
     assert steps == sorted(steps)
     assert steps[-1] == 8
     assert len(steps) > 15, "it recovers gently"
 
 
 def test_a_rest_and_a_calm_while_survive_a_clock_that_is_set_back() -> None:
-    gait, ahead = Gait(), NOON + timedelta(days=1)
+    gait, ahead = Gait(1), NOON + timedelta(days=1)
     gait.bears(1, ahead)
-    assert gait.complained(1, ahead + 3 * SECOND)
+    assert gait.complained(ahead + 3 * SECOND)
     gait.begins(ahead + 3 * SECOND)
     assert gait.is_resting(ahead + 4 * SECOND)
     assert not gait.is_resting(NOON)
-    assert gait.recovered(1, NOON)
+    assert gait.recovered(NOON)

@@ -31,6 +31,11 @@ class Answers(NamedTuple):
     perhaps_delivered: bool = False
     unfit: frozenset[int] = frozenset()
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether the upstream took the message for anybody."""
+        return any(reply.is_success for reply in self.replies.values())
+
 
 class Connection(Protocol):
     """An open way to an upstream, for one message after the other."""
