@@ -17,7 +17,7 @@ from relay.routing.upstreams import Upstream
 from tests.delivery.makers import direct_at, upstream_at
 from tests.delivery.office import Office, eventually, table_of
 from tests.kit.dns import FakeDns, fake_dns
-from tests.kit.upstream import DROP, Do, FakeUpstream
+from tests.kit.upstream import DROP, Do, FakeUpstream, once_open
 
 HOSTS = {"one.example": "127.0.0.2", "two.example": "127.0.0.3", "example.com": "127.0.0.4"}
 
@@ -240,3 +240,23 @@ async def test_mail_that_waits_goes_back_when_the_upstream_is_switched_off(
         await eventually(lambda: len(one.transactions) == 1)
     gate.set()
     assert sorted([await office.state(message) for message in messages]) == ["queued", "queued", "waiting"]
+
+
+async def test_what_waits_for_an_upstream_that_becomes_direct_goes_to_its_own_domains(
+    db: Database, direct: Upstream, one: FakeUpstream, two: FakeUpstream, home: FakeUpstream
+) -> None:
+    gate = asyncio.Event()
+    home.on("DOT", once_open(gate), times=1)
+    smart = upstream_at(home.port, host=home.host, id=direct.id, concurrency=1)
+    async with Office(db, smart).open() as office:
+        under_way = await office.submit("a@one.example", hot=True)
+        await eventually(lambda: len(home.transactions) == 1)
+        waiting = await office.submit("b@two.example", "c@one.example", hot=True)
+        office.routing.value = table_of(direct)
+        gate.set()
+        office.worker.wake()
+        await ended(office, under_way)
+        await ended(office, waiting)
+        assert rcpts(home) == [["RCPT TO:<a@one.example>"]]
+        assert rcpts(one) == [["RCPT TO:<c@one.example>"]]
+        assert rcpts(two) == [["RCPT TO:<b@two.example>"]]
