@@ -32,8 +32,12 @@ _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from report
 def settlement_of(claimed: Claimed, content: bytes, tried: Try, rules: Rules) -> Settlement:
     """Conclude an attempt: who has it, who is tried again and when, who failed and who hears of it."""
     now = tried.finished_at
-    outcomes, left = _parted(_outcomes(claimed.envelope.recipients, tried.answers.replies))
+    outcomes = _outcomes(claimed.envelope.recipients, tried.answers.replies)
+    left: tuple[Outcome, ...] = ()
     ends = {outcome.disposition for outcome in outcomes}
+    if Disposition.DEFERRED in ends:
+        outcomes, left = _parted(outcomes)
+        ends = {outcome.disposition for outcome in outcomes}
     retry_at = _retry_at(claimed, tried, rules) if Disposition.DEFERRED in ends else None
     is_expired = retry_at is not None and retry_at >= claimed.expires_at
     followers: tuple[Acceptance, ...] = ()

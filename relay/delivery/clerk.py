@@ -108,7 +108,7 @@ class Clerk:
             log.fault("conclude", fault)
             settlement = bare_settlement_of(claimed, tried, self.rules())
         tell(settlement)
-        self.enter(held, settlement)
+        self.ledger.enter(held, settlement)
 
     def enter(self, held: Held, settlement: Settlement) -> None:
         """Write *settlement* down, sooner or later."""

@@ -35,15 +35,11 @@ class Standing:
         self._rng = rng
         self._failures = 0  # in a row
         self._strikes = 0  # fresh connections that broke under a message, in a row
+        self.is_up = True  # it worked the last time, or was never tried
         self._until: datetime | None = None
         self._known_at = known_at  # when what we know was found out
         self.reason = ""  # of being down
         self.since: datetime | None = None  # it is down
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it worked the last time, or was never tried."""
-        return self._until is None
 
     @property
     def until(self) -> datetime | None:
@@ -64,6 +60,7 @@ class Standing:
         self._failures += 1
         self.since = self.since or now
         self._known_at = now
+        self.is_up = False
         self._until = now + pause * (1 + _JITTER * self._rng.random())
         self.reason = str(reply)
         return self._until
@@ -75,7 +72,8 @@ class Standing:
 
     def works(self, now: datetime) -> bool:
         """A message was answered in order; True: that is news."""
-        is_news = self._until is not None
+        is_news = not self.is_up
+        self.is_up = True
         self._known_at = now
         self._failures = self._strikes = 0
         self._until = self.since = None
@@ -98,6 +96,7 @@ class Standing:
         if newest.state is State.WORKS and self.is_down(now):
             self._until = now
         elif newest.state is State.DOWN and self.is_up and newest.until is not None and now < newest.until:
+            self.is_up = False
             self._until, self.since, self.reason = newest.until, newest.since, newest.reason or ""
         else:
             return None

@@ -39,19 +39,15 @@ class ReplyReader:
     Nothing that follows a fault is read; what came before it still counts.
     """
 
-    __slots__ = ("_code", "_held", "_lines", "_tail", "fault")
+    __slots__ = ("_code", "_held", "_lines", "_tail", "fault", "is_amid")
 
     def __init__(self) -> None:
         self.fault: str | None = None
+        self.is_amid = False  # a reply has begun but not ended
         self._tail = b""  # the beginning of a line
         self._code = b""  # of a reply with more lines to come
         self._lines: list[bytes] = []
         self._held = 0
-
-    @property
-    def is_amid(self) -> bool:
-        """Whether a reply has begun but not ended."""
-        return bool(self._tail or self._lines)
 
     def feed(self, data: bytes) -> list[Answer]:
         """Take *data* and return the answers that are complete with it."""
@@ -71,6 +67,7 @@ class ReplyReader:
                 answers.append(Answer(int(code), b"\n".join(self._lines)))
                 self._lines, self._held = [], 0
         self._tail = data[position:]
+        self.is_amid = bool(self._tail or self._lines)
         if b"\n" in self._tail or len(self._tail) > MAX_REPLY_OCTETS:
             self.fault = _shown(self._tail)
         return answers
