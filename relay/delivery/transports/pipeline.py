@@ -23,7 +23,7 @@ from relay.delivery.transports.parameters import (
 from relay.delivery.transports.replies import Answer
 from relay.delivery.transports.transaction import Transaction
 from relay.mail.envelope import Envelope
-from relay.mail.lines import dot_stuffed_pieces
+from relay.mail.lines import dot_stuffed, dot_stuffed_pieces
 from relay.mail.priority import Priority
 
 DOT_SECONDS = 600.0  # RFC 5321 §4.5.3.2.6: who gives up sooner sends twice
@@ -161,15 +161,20 @@ class Pipeline:
             return
         transaction.is_begun = True
         end = b".\r\n" if not content or content.endswith(b"\r\n") else b"\r\n.\r\n"
+        last = dot_stuffed(content) if len(content) <= _CHUNK else await self._send_all_but_last(content)
+        transaction.is_out = True
+        self._dialogue.write(last, end)
+        (answer,) = await self._dialogue.replies(1, Step.DOT, self._dot_seconds)
+        transaction.hear_end(answer)
+
+    async def _send_all_but_last(self, content: bytes) -> bytes:
+        """Send a large message but for its last piece, which is returned."""
         last = b""
         for piece in dot_stuffed_pieces(content, _CHUNK):
             if last:
                 await self._send_piece(last)
             last = piece
-        transaction.is_out = True
-        self._dialogue.write(last, end)
-        (answer,) = await self._dialogue.replies(1, Step.DOT, self._dot_seconds)
-        transaction.hear_end(answer)
+        return last
 
     async def _send_piece(self, piece: bytes) -> None:
         self._dialogue.write(piece)
