@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 _ENHANCED = re.compile(r"^[245]\.([0-9]{1,3}\.[0-9]{1,3})(?:[ \t]+|$)")
 _MAX_TEXT = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A reply code, its enhanced status and text (RFC 5321 §4.2, RFC 3463).
 
     `enhanced` is subject.detail only ("7.1"): the class digit is the code's own, so that the two
@@ -46,6 +46,7 @@ class Reply:
         lead = f"{self.code} {self.status} " if self.enhanced else f"{self.code} "
         return lead + " ".join(self.text.splitlines())
 
+    @lru_cache(maxsize=256)  # noqa: B019  a reply is a small value, and most are said again and again
     def to_wire(self) -> bytes:
         """The reply as sent: one line a line of text, the enhanced code on each (RFC 2034 §4)."""
         mark = f"{self.status} " if self.enhanced else ""
