@@ -26,11 +26,7 @@ _LITTLE = 1024  # octets: what a list of less costs beside them would be more th
 _MISTAKEN = 2  # octets of an end mark cut in two that are at first taken for text: its dot and CR
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A command or an AUTH response, without its line end."""
-
-    octets: bytes
+Line = bytes  # a command or an AUTH response, without its line end
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +67,24 @@ class Framer:
         "_buffer",
         "_chunks",
         "_limit",
-        "_mode",
         "_overlong",
         "_position",
         "_remaining",
-        "_size",
         "_tail",
+        "mode",
+        "size",
     )
 
     def __init__(self) -> None:
         self._buffer = b""
         self._position = 0
-        self._mode = Mode.LINES
+        self.mode = Mode.LINES
         self._overlong = False
         self._chunks: list[bytes] = []
-        self._size = 0
+        self.size = 0  # octets of the content that is arriving, so far
         self._tail = b""
         self._limit = 0
         self._remaining = 0
-
-    @property
-    def size(self) -> int:
-        """Octets of the content that is arriving, so far."""
-        return self._size
-
-    @property
-    def is_content(self) -> bool:
-        """Whether a message, or a chunk of one, is arriving."""
-        return self._mode is not Mode.LINES
 
     @property
     def buffered(self) -> int:
@@ -107,8 +93,9 @@ class Framer:
 
     def feed(self, data: bytes) -> None:
         """Take what arrived."""
-        self._buffer = self._buffer[self._position :] + data if self.buffered else data
-        self._position = 0
+        if self._position < len(self._buffer):
+            data = self._buffer[self._position :] + data
+        self._buffer, self._position = data, 0
 
     def discard(self) -> None:
         """Forget everything received: what came before TLS began is not to be trusted (RFC 3207 §4.2)."""
@@ -116,18 +103,18 @@ class Framer:
 
     def expect_content(self, limit: int) -> None:
         """From here on comes a message, of which at most *limit* octets are kept."""
-        self._mode = Mode.CONTENT
+        self.mode = Mode.CONTENT
         self._limit = limit
-        self._chunks, self._size = [], 0
+        self._chunks, self.size = [], 0
         # The CRLF that ended the DATA command counts as the first two octets of the end mark.
         self._tail = b"\r\n"
 
     def expect_chunk(self, octets: int, *, keep: bool) -> None:
         """From here on come that many octets of a message, whatever they are."""
-        self._mode = Mode.CHUNK
+        self.mode = Mode.CHUNK
         self._remaining = octets
         self._limit = octets if keep else -1
-        self._chunks, self._size = [], 0
+        self._chunks, self.size = [], 0
 
     def stop_keeping(self) -> None:
         """Go on looking for the end of the message, but keep nothing of it."""
@@ -136,13 +123,8 @@ class Framer:
 
     def next(self) -> Frame | None:
         """Hand out the next frame; None when it has not arrived whole."""
-        if self._mode is Mode.CHUNK:
-            return self._next_chunk()
-        if self._position == len(self._buffer):
-            return None
-        return self._next_content() if self._mode is Mode.CONTENT else self._next_line()
-
-    def _next_line(self) -> Frame | None:
+        if self.mode is not Mode.LINES:
+            return self._next_content() if self.mode is Mode.CONTENT else self._next_chunk()
         buffer, start = self._buffer, self._position
         end = buffer.find(b"\n", start)
         if end < 0:
@@ -156,9 +138,11 @@ class Framer:
             return LineTooLong()
         if end > start and buffer[end - 1] == 13:  # CR
             end -= 1
-        return Line(buffer[start:end])
+        return buffer[start:end]
 
     def _next_content(self) -> Content | None:
+        if self._position == len(self._buffer):
+            return None
         data = self._buffer[self._position :] if self._position else self._buffer
         tail = self._tail
         # The end mark may begin within the last four octets before this chunk ...
@@ -175,11 +159,11 @@ class Framer:
         if end + 2 > 0:
             self._keep(data[: end + 2])
         self._position += end + len(_END)
-        self._mode = Mode.LINES
-        self._size += min(end + 2, 0)
-        octets = None if self._size > self._limit else b"".join(self._chunks)[: self._size]
+        self.mode = Mode.LINES
+        self.size += min(end + 2, 0)
+        octets = None if self.size > self._limit else b"".join(self._chunks)[: self.size]
         self._chunks = []
-        return Content(octets, self._size)
+        return Content(octets, self.size)
 
     def _next_chunk(self) -> Chunk | None:
         data = self._buffer[self._position : self._position + self._remaining]
@@ -189,14 +173,14 @@ class Framer:
             self._keep(data)
         if self._remaining:
             return None
-        self._mode = Mode.LINES
+        self.mode = Mode.LINES
         octets = None if self._limit < 0 else b"".join(self._chunks)
         self._chunks = []
         return Chunk(octets)
 
     def _keep(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._limit >= 0 and self._size <= self._limit + _MISTAKEN:
+        self.size += len(data)
+        if self._limit >= 0 and self.size <= self._limit + _MISTAKEN:
             if self._chunks and len(self._chunks[-1]) < _LITTLE:
                 self._chunks[-1] += data
             else:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from relay import log
@@ -72,7 +73,7 @@ class Door:
         self._inside: set[Server] = set()
         self._waiting: set[Gate] = set()  # for the header that says who it is
         self._by_address: Counter[str] = Counter()
-        self.guard = Guard(self.loop.time)
+        self.guard = Guard(monotonic)
         self.logbook = Logbook(self.loop, self.handler.write_aside)
         self._uses = RecentUses()
         self._is_closing = False
@@ -99,7 +100,7 @@ class Door:
         """End the sessions whose time is up, again and again: one timer for all of them."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            now = self.loop.time()
+            now = monotonic()
             for server in [s for s in self._inside if s.deadline < now]:
                 server.time_is_up()
 
@@ -110,8 +111,8 @@ class Door:
             listening.close()
         for gate in list(self._waiting):
             gate.turn_away()
-        until = self.loop.time() + grace
-        while self._inside and self.loop.time() < until:
+        until = monotonic() + grace
+        while self._inside and monotonic() < until:
             for server in [s for s in self._inside if not s.is_busy]:
                 server.turn_away(replies.SHUTTING_DOWN)
             await asyncio.sleep(0.05)

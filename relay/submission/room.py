@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from relay.budget import Budget, Reservation
@@ -42,9 +43,9 @@ class Room:
 
     async def wait_for(self, server: Server, octets: int) -> bool:
         """Hold at least *octets*; say whether that became possible in time."""
-        until = server.loop.time() + server.tally.patience.room
+        until = monotonic() + server.tally.patience.room
         while not self._reservation.grow_to(octets):
-            if server.loop.time() >= until:
+            if monotonic() >= until:
                 return False
             await asyncio.sleep(LOOK_SECONDS)
         return True
@@ -56,7 +57,7 @@ class Room:
         if self._reservation.grow_to(server.arrived):
             self._until = None
             return
-        now = server.loop.time()
+        now = monotonic()
         if self._until is None:
             self._until = now + server.tally.patience.room
         if now < self._until:

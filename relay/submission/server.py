@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Coroutine
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import MISSING, SMTP
@@ -24,12 +25,12 @@ from relay.mail.session import Session
 from relay.submission import replies
 from relay.submission.carrying import carry_on
 from relay.submission.ended import note_tls_failure
-from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong
+from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong, Mode
 from relay.submission.patience import Tally
 from relay.submission.replies import as_reply, reply_for
 from relay.submission.room import Room
 from relay.submission.transaction import Transaction
-from relay.submission.verbs import answer
+from relay.submission.verbs import Answer, answer
 from relay.submission.verbs.bdat import take_chunk
 from relay.submission.verbs.data import take_content
 from relay.submission.wire import Wire
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from relay.submission.handler import Handler
     from relay.submission.listener import Door, Port
     from relay.submission.proxy import Client
+    from relay.submission.tls import TlsLayer
 
 MAX_BUFFERED_OCTETS = 256 * 1024
 LINGER_SECONDS = 10.0  # for the client to take our last reply
@@ -71,7 +73,7 @@ class Server(SMTP):
         self.door = door
         self.port = port
         self.exchange: Exchange | None = None  # an AUTH that waits for the client's next line
-        self.tally = Tally(door.patience(), door.loop.time())
+        self.tally = Tally(door.patience(), monotonic())
         self.deadline = 0.0
         self.login_failures = 0
         self.room = Room(door.budget)
@@ -98,7 +100,7 @@ class Server(SMTP):
             Session(self.door.new_session_id(), self.port.listener.name, str(peer[0]), int(peer[1]))
         )
         self.session.peer = peer
-        self.deadline = self.loop.time() + self.tally.patience.handshake
+        self.deadline = monotonic() + self.tally.patience.handshake
         refusal = self.door.admit(self)
         if not self.port.is_implicit:
             self._greet(refusal)
@@ -119,28 +121,34 @@ class Server(SMTP):
         """Carry what arrived to the framer, through TLS where it is on, and answer it."""
         if self._is_closing:
             return
-        wire = self.wire
-        was_ready = wire.is_ready
+        tls = self.wire.tls
+        if tls is not None:
+            self._unseal(tls, data)
+        else:
+            self._framer.feed(data)
+            self._advance()
+
+    def _unseal(self, tls: TlsLayer, sealed: bytes) -> None:
         try:
-            data = wire.receive(data)
+            data = tls.receive(sealed)
         except ssl.SSLError as fault:
             note_tls_failure(self.session.facts, fault)
             self._close()
             return
-        if not was_ready and wire.is_ready:
-            self._secured()
+        if self.session.facts.tls is None and tls.is_established:
+            self._secured(tls.description)
         if data:
             self._framer.feed(data)
             self._advance()
         else:
             self._flush()
-        if wire.has_ended:
+        if tls.has_ended:
             self.eof_received()
 
-    def _secured(self) -> None:
+    def _secured(self, tls: str) -> None:
         # Nothing said before TLS survives it (RFC 3207 §4.2).
         known = self.session.facts
-        facts = Session(known.id, known.listener, known.peer_address, known.peer_port, tls=self.wire.tls)
+        facts = Session(known.id, known.listener, known.peer_address, known.peer_port, tls=tls)
         peer = self.session.peer
         self._begin_session(facts)
         self.session.peer, self.session.ssl = peer, {"description": facts.tls}
@@ -178,7 +186,7 @@ class Server(SMTP):
 
     def say(self, reply: Reply) -> None:
         """Send *reply*, together with the others of this burst."""
-        self.wire.say(reply.to_wire())
+        self.wire.said.append(reply.to_wire())
 
     def say_goodbye(self, reply: Reply) -> None:
         """Send *reply* as the last word."""
@@ -189,13 +197,13 @@ class Server(SMTP):
     def expect_content(self, limit: int) -> None:
         """What comes next is a message; more than *limit* octets of it are not kept."""
         self.room.has_run_out = False
-        self.tally.content_begins(self.loop.time())
+        self.tally.content_begins(monotonic())
         self._framer.expect_content(limit)
 
     def expect_chunk(self, octets: int, *, keep: bool) -> None:
         """What comes next are that many octets of a message; they are kept if that is wanted and possible."""
         self.room.has_run_out = False
-        self.tally.content_begins(self.loop.time())
+        self.tally.content_begins(monotonic())
         held = self.envelope.chunk_octets + octets
         self._framer.expect_chunk(octets, keep=keep and self.room.grow_to(held))
 
@@ -213,7 +221,7 @@ class Server(SMTP):
         self.say(replies.START_TLS)
         self._framer.discard()
         self.wire.start_tls(self.door.tls_context)
-        self.deadline = self.loop.time() + self.tally.patience.handshake
+        self.deadline = monotonic() + self.tally.patience.handshake
 
     def begin_transaction(self) -> None:
         """Forget the transaction; the session stays."""
@@ -254,10 +262,7 @@ class Server(SMTP):
     def _advance(self) -> None:
         """Answer every frame that is whole, up to the first that must be waited for."""
         framer = self._framer
-        while self._task is None and not self._is_closing:
-            frame = framer.next()
-            if frame is None:
-                break
+        while self._task is None and not self._is_closing and (frame := framer.next()) is not None:
             if self._parting is not None:
                 self.say_goodbye(self._parting)
                 break
@@ -266,51 +271,31 @@ class Server(SMTP):
                 self._answer(frame)
             except Exception as fault:  # noqa: BLE001  law 5: our fault is never a 5xx, nor a traceback
                 self._our_fault(fault)
-        if framer.is_content:
+        if framer.mode is not Mode.LINES:
             is_logged_in = self.session.user is not None
-            self.deadline = self.tally.next_octet_by(self.loop.time(), framer.size, is_logged_in=is_logged_in)
-            self.room.keep_up(self)
+            self.deadline = self.tally.next_octet_by(monotonic(), framer.size, is_logged_in=is_logged_in)
+            if framer.size:
+                self.room.keep_up(self)
         if self._task is not None and framer.buffered > MAX_BUFFERED_OCTETS:
             self.wire.pause()
         self._flush()
 
     def _await_command(self) -> None:
         is_logged_in = self.session.user is not None
-        self.deadline = self.tally.next_command_by(self.loop.time(), is_logged_in=is_logged_in)
+        self.deadline = self.tally.next_command_by(monotonic(), is_logged_in=is_logged_in)
 
     def _answer(self, frame: Frame) -> None:
+        said: Answer
         match frame:  # what comes most often first
             case Line():
-                self._line(frame.octets)
+                said = answer(self, frame) if self.exchange is None else self.exchange.respond(self, frame)
             case Content():
-                self._run(take_content(self, frame))
+                said = take_content(self, frame)
             case Chunk():
-                self._run(take_chunk(self, frame))
+                said = take_chunk(self, frame)
             case LineTooLong():
                 self.exchange = None
-                self._conclude(replies.LINE_TOO_LONG)
-
-    def _line(self, line: bytes) -> None:
-        if self.exchange is not None:
-            self._run(self.exchange.respond(self, line))
-        else:
-            self._command(line)
-
-    def _command(self, line: bytes) -> None:
-        name, _, rest = line.partition(b" ")
-        name = name.upper()
-        if (enough := self.tally.hear(name)) is not None:
-            self._conclude(enough)
-            return
-        try:
-            argument = rest.decode().strip(" \t")
-        except UnicodeDecodeError:
-            self._conclude(replies.BAD_OCTETS)
-            return
-        if argument and not argument.isprintable():
-            self._conclude(replies.BAD_OCTETS)
-            return
-        said = answer(self, name, argument)
+                said = replies.LINE_TOO_LONG
         if said is None or isinstance(said, Reply):
             self._conclude(said)
         else:
@@ -366,7 +351,7 @@ class Server(SMTP):
 
     def _close(self) -> None:
         self._is_closing = True
-        self.deadline = self.loop.time() + LINGER_SECONDS
+        self.deadline = monotonic() + LINGER_SECONDS
         self.wire.close()
 
     # --- what the door may ask for ------------------------------------------------------------
@@ -374,7 +359,7 @@ class Server(SMTP):
     @property
     def is_busy(self) -> bool:
         """Whether a message is arriving, or something is being waited for."""
-        return self._task is not None or self._framer.is_content
+        return self._task is not None or self._framer.mode is not Mode.LINES
 
     def turn_away(self, reply: Reply, *, waits_for_content: bool = False) -> None:
         """End the session with *reply*, which is the answer to no command.
@@ -382,7 +367,7 @@ class Server(SMTP):
         What is being waited for is done first; a message that is arriving is cut off, or is heard to its
         end, if that is to be waited for, and not taken.
         """
-        if self._task is not None or (waits_for_content and self._framer.is_content):
+        if self._task is not None or (waits_for_content and self._framer.mode is not Mode.LINES):
             self._parting = reply
         elif self.wire.is_ready:
             self.say_goodbye(reply)
@@ -396,4 +381,4 @@ class Server(SMTP):
         if self._is_closing:
             self.wire.abort()
         elif self._task is None:
-            self.turn_away(self.tally.why_time_is_up(self.loop.time()))
+            self.turn_away(self.tally.why_time_is_up(monotonic()))

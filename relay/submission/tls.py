@@ -42,47 +42,38 @@ class TlsLayer:
     def receive(self, ciphertext: bytes) -> bytes:
         """Take what arrived and return what it says, perhaps nothing yet.
 
-        Raises ssl.SSLError when the other side breaks the protocol; `outgoing` may then hold the
-        alert that tells it so.
+        Raises ssl.SSLError when the other side breaks the protocol; what is sealed next may then begin
+        with the alert that tells it so.
         """
+        pieces: list[bytes] = []
         self._incoming.write(ciphertext)
         try:
             if not self.is_established:
                 self._session.do_handshake()
                 self.is_established = True
                 self.can_wait = self._session.version() == "TLSv1.3"
-            return self._read_all()
-        except ssl.SSLWantReadError:
-            return b""
-
-    def _read_all(self) -> bytes:
-        pieces: list[bytes] = []
-        # Each call into OpenSSL lets other threads run and costs as much as a command does: so none
-        # is made only to be told that there is nothing more.
-        while self._incoming.pending or self._session.pending():
-            try:
+            # Each call into OpenSSL lets other threads run and costs as much as a command does: so none
+            # is made only to be told that there is nothing more.  A read leaves nothing of its record.
+            while self._incoming.pending and not self.has_ended:
                 piece = self._session.read(_READ)
-            except ssl.SSLWantReadError:
-                break
-            if not piece:
-                self.has_ended = True
-                break
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.append(piece)
+                self.has_ended = not piece
+        except ssl.SSLWantReadError:
+            pass  # the rest of a record is still to come
+        return b"".join(pieces)
 
-    def send(self, plaintext: bytes) -> None:
-        """Seal *plaintext*; `outgoing` has it then."""
-        self._session.write(plaintext)
+    def seal(self, plaintext: bytes, *, is_last: bool = False) -> bytes:
+        """Return what is to be written to the connection: what TLS itself has to say, and *plaintext*.
 
-    def say_goodbye(self) -> None:
-        """Close our direction properly, so that the other side can tell an end from a cut."""
-        with suppress(ssl.SSLError):  # it wants the other side's goodbye, for which nobody waits
-            self._session.unwrap()
-
-    @property
-    def outgoing(self) -> bytes:
-        """What is to be written to the connection now."""
-        return self._outgoing.read() if self._outgoing.pending else b""
+        Behind the last of it our direction is closed properly, so that the other side can tell an end
+        from a cut.
+        """
+        if plaintext:
+            self._session.write(plaintext)
+        if is_last and self.is_established:
+            with suppress(ssl.SSLError):  # it wants the other side's goodbye, for which nobody waits
+                self._session.unwrap()
+        return self._outgoing.read()
 
     @property
     def end_point(self) -> bytes | None:

@@ -146,12 +146,11 @@ def shaken(
             client.do_handshake()
         except ssl.SSLWantReadError:
             server.receive(up.read())
-            down.write(server.outgoing)
+            down.write(server.seal(b""))
         else:
             break
     server.receive(up.read())
-    server.send(b"220")
-    down.write(server.outgoing)
+    down.write(server.seal(b"220"))
     assert client.read(3) == b"220"
     return client
 

@@ -59,11 +59,24 @@ VERBS: Mapping[bytes, Verb] = {
 _OF_THE_WEB = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH", b"DELETE"})
 
 
-def answer(server: Server, name: bytes, argument: str) -> Answer:
-    """Answer the command *name* (upper case), or say what stands in its way."""
+def answer(server: Server, line: bytes) -> Answer:
+    """Answer a command, or say what stands in its way."""
+    name, _, rest = line.partition(b" ")
+    name = name.upper()
+    if (enough := server.tally.hear(name)) is not None:
+        return enough
+    try:
+        argument = rest.decode().strip(" \t")
+    except UnicodeDecodeError:
+        return replies.BAD_OCTETS
+    if argument and not argument.isprintable():
+        return replies.BAD_OCTETS
     verb = VERBS.get(name)
     if verb is None:
         return replies.NOT_MAIL if name in _OF_THE_WEB else replies.UNKNOWN_COMMAND
     if argument and not verb.takes_argument:
         return replies.NO_ARGUMENT_TAKEN
-    return obstacle(server, verb.needs) or verb.run(server, argument)
+    # A login met all other needs before, and with TLS begins another session: they are not asked again.
+    if server.session.user is None and (reply := obstacle(server, verb.needs)) is not None:
+        return reply
+    return verb.run(server, argument)
