@@ -49,5 +49,5 @@ class Reservation:
 
     def release(self) -> None:
         """Give everything back."""
-        self._budget.give_back(self.octets)
+        self._budget.used -= self.octets
         self.octets = 0

@@ -20,7 +20,6 @@ from relay.budget import Budget
 from relay.config import Listener, TlsMode
 from relay.mail.reply import Reply
 from relay.mail.session import Session
-from relay.policy.submission import Limits
 from relay.submission import replies
 from relay.submission.ended import rule_of
 from relay.submission.gate import Gate
@@ -64,6 +63,7 @@ class Door:
         self.office = office
         self.handler = Handler(office)
         self.hooks = hooks_of(self.handler)
+        self.limits = self.handler.limits  # the server's own, as the settings are when it is called
         self.hostname = office.hostname
         self.verifier = verifier
         self.budget = budget
@@ -196,10 +196,6 @@ class Door:
     def patience(self) -> Patience:
         """How much a session that begins now may cost."""
         return patience_of(self.office.settings.value)
-
-    def limits(self) -> Limits:
-        """The server's own limits, as the settings are now."""
-        return self.handler.limits()
 
 
 def hooks_of(handler: object) -> dict[str, Callable[..., Awaitable[Any]]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aiosmtpd.smtp import MISSING
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from relay.mail.reply import Reply
@@ -94,9 +95,11 @@ def reply_for(fault: BaseException) -> Reply:
             return LOCAL_ERROR
 
 
-def as_reply(said: Any) -> Reply:
-    """Understand what a handler of aiosmtpd's manner says: a line of text with its code in front."""
+def as_reply(said: Any) -> Reply | None:
+    """Understand what a handler of aiosmtpd's manner says: nothing, or text with its code in front."""
     if isinstance(said, Reply):
         return said
+    if said is None or said is MISSING:
+        return None
     text = str(said)
     return Reply.parse(int(text[:3]), [text[4:]])

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from aiosmtpd.smtp import MISSING, SMTP
+from aiosmtpd.smtp import SMTP
 from aiosmtpd.smtp import Session as AiosmtpdSession
 
 from relay import log
@@ -27,7 +27,7 @@ from relay.submission.carrying import carry_on
 from relay.submission.ended import note_tls_failure
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong, Mode
 from relay.submission.patience import Tally
-from relay.submission.replies import as_reply, reply_for
+from relay.submission.replies import reply_for
 from relay.submission.room import Room
 from relay.submission.transaction import Transaction
 from relay.submission.verbs import Answer, answer
@@ -238,13 +238,9 @@ class Server(SMTP):
         )
         self._await_command()  # there is more time for it than there was for the login
 
-    async def hook(self, name: str, *arguments: Any) -> Reply | None:
-        """Call the handler's hook *name*, if it has one, and return what it says."""
-        hook = self._handle_hooks.get(name)
-        if hook is None:
-            return None
-        said = await hook(self, self.session, self.envelope, *arguments)
-        return None if said is MISSING else as_reply(said)
+    def hook(self, name: str, *arguments: Any) -> Awaitable[Any]:
+        """Call the handler's hook *name*; what it says is to be understood by `as_reply`."""
+        return self.door.hooks[name](self, self.session, self.envelope, *arguments)
 
     @property
     def limits_size(self) -> int:

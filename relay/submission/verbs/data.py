@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.framing import Content
+from relay.submission.replies import as_reply
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -22,15 +23,18 @@ def data(server: Server, _argument: str) -> Reply | Coroutine[Any, Any, Reply]:
         return replies.NO_DATA_AFTER_BDAT
     if (reply := nobody_to_send_to(server)) is not None:
         return reply
-    if not server.room.grow_to(_declared_or_least(server)):
-        return _wait_for_room(server)
-    server.expect_content(server.limits_size)
+    limit = server.limits_size
+    # Set aside before the first octet; more is taken as it comes.
+    octets = min(max(transaction.parameters.get("size_declared", 0), LEAST_RESERVED), limit)
+    if not server.room.grow_to(octets):
+        return _wait_for_room(server, octets)
+    server.expect_content(limit)
     return replies.GO_AHEAD
 
 
-async def _wait_for_room(server: Server) -> Reply:
+async def _wait_for_room(server: Server, octets: int) -> Reply:
     """Let the client wait before its message, while others fill the memory with theirs."""
-    if not await server.room.wait_for(server, _declared_or_least(server)):
+    if not await server.room.wait_for(server, octets):
         return replies.NO_ROOM
     server.expect_content(server.limits_size)
     return replies.GO_AHEAD
@@ -47,13 +51,6 @@ def nobody_to_send_to(server: Server) -> Reply | None:
     return replies.NO_VALID_RECIPIENT if refused else replies.RECIPIENT_FIRST
 
 
-def _declared_or_least(server: Server) -> int:
-    """How much memory to set aside before the first octet: more is taken as it comes."""
-    declared = server.envelope.parameters.get("size_declared")
-    expected = declared if isinstance(declared, int) else LEAST_RESERVED
-    return min(max(expected, LEAST_RESERVED), server.limits_size)
-
-
 async def take_content(server: Server, content: Content) -> Reply:
     """Give the message to the handler; whatever comes of it, the transaction is over."""
     try:
@@ -68,7 +65,7 @@ async def take_content(server: Server, content: Content) -> Reply:
 
 async def hand_in(server: Server) -> Reply:
     """Let the handler have the whole message, which is in the envelope."""
-    reply = await server.hook("DATA") or replies.QUEUED
+    reply = as_reply(await server.hook("DATA")) or replies.QUEUED
     if reply.is_success:
         server.tally.took_message()
     return reply

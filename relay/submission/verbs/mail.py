@@ -9,6 +9,7 @@ from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.extensions import BadParameter, mail_parameters
 from relay.submission.path import split_path
+from relay.submission.replies import as_reply
 from relay.submission.trust import let_in
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ async def mail(server: Server, argument: str) -> Reply:
     transaction = server.envelope
     transaction.sender = sender
     transaction.ask(**options)
-    reply = await server.hook("MAIL", str(sender), parameters) or replies.SENDER_OK
+    address = str(sender)
+    reply = as_reply(await server.hook("MAIL", address, parameters)) or replies.SENDER_OK
     if reply.is_success:
-        transaction.mail_from = str(sender)
+        transaction.mail_from = address
         transaction.mail_options.extend(parameters)
     else:
         server.begin_transaction()

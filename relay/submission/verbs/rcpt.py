@@ -10,6 +10,7 @@ from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.extensions import BadParameter, rcpt_parameters
 from relay.submission.path import split_path
+from relay.submission.replies import as_reply
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
@@ -45,9 +46,10 @@ async def _recipient(server: Server, argument: str) -> Reply:
         return replies.NEEDS_SMTPUTF8
     number = len(transaction.recipients) + 1
     transaction.add(Recipient(number, address, **options))
-    reply = await server.hook("RCPT", str(address), parameters) or replies.RECIPIENT_OK
+    said_as = str(address)
+    reply = as_reply(await server.hook("RCPT", said_as, parameters)) or replies.RECIPIENT_OK
     if reply.is_success:
-        transaction.rcpt_tos.append(str(address))
+        transaction.rcpt_tos.append(said_as)
     else:
         transaction.withdraw_last()
     return reply
