@@ -4,7 +4,7 @@
 and Envelope are what aiosmtpd's users know.  What differs is how bytes come in.  aiosmtpd reads
 with a coroutine and several awaits per command and one per line of DATA; here `data_received`
 feeds a framer, commands are answered at once, the replies of a pipelined burst leave in one
-write, and a task is made only where something must be waited for (a password, a commit).
+write, and where something must be waited for (a password, a commit) it is done without a task.
 This is the one file that knows aiosmtpd's insides.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from relay import log
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
-from relay.submission.carrying import carry_on
+from relay.submission.carrying import call_when_done
 from relay.submission.ended import note_tls_failure
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong, Mode
 from relay.submission.patience import Tally
@@ -79,7 +80,7 @@ class Server(SMTP):
         self.room = Room(door.budget)
         self.client = client  # whom a balancer speaks for
         self._framer = Framer()
-        self._task: asyncio.Task[None] | None = None
+        self._is_waiting = False  # for an answer that takes its time
         self._parting: Reply | None = None  # to be said once what is being waited for is done
         self._is_closing = False
         self._has_ended = False
@@ -160,16 +161,16 @@ class Server(SMTP):
     def eof_received(self) -> bool:
         """The client will say no more; what it asked for before is still answered."""
         self._has_ended = True
-        if self._task is None:
+        if not self._is_waiting:
             self._close()
-        return self._task is not None
+        return self._is_waiting
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone; a commit that is under way goes on without it."""
         self._is_closing = True
         self.wire.lost()
         self._framer.discard()
-        if self._task is None:
+        if not self._is_waiting:
             self.room.release()
         self.door.dismiss(self, "lost" if error else "closed")
 
@@ -179,7 +180,7 @@ class Server(SMTP):
 
     def resume_writing(self) -> None:
         """It reads again."""
-        if self._task is None:
+        if not self._is_waiting:
             self.wire.resume()
 
     # --- what verbs may ask for -------------------------------------------------------------
@@ -258,7 +259,7 @@ class Server(SMTP):
     def _advance(self) -> None:
         """Answer every frame that is whole, up to the first that must be waited for."""
         framer = self._framer
-        while self._task is None and not self._is_closing and (frame := framer.next()) is not None:
+        while not self._is_waiting and not self._is_closing and (frame := framer.next()) is not None:
             if self._parting is not None:
                 self.say_goodbye(self._parting)
                 break
@@ -272,7 +273,7 @@ class Server(SMTP):
             self.deadline = self.tally.next_octet_by(monotonic(), framer.size, is_logged_in=is_logged_in)
             if framer.size:
                 self.room.keep_up(self)
-        if self._task is not None and framer.buffered > MAX_BUFFERED_OCTETS:
+        if self._is_waiting and framer.buffered > MAX_BUFFERED_OCTETS:
             self.wire.pause()
         self._flush()
 
@@ -298,26 +299,30 @@ class Server(SMTP):
             self._run(said)
 
     def _run(self, answering: Coroutine[Any, Any, Reply | None]) -> None:
-        """Carry *answering* to its end at once if it does not wait, in a task from where it does."""
+        """Carry *answering* to its end, or to where it must wait; from there it goes on by itself."""
         try:
             waited_for = answering.send(None)
         except StopIteration as end:
             self._conclude(end.value)
         else:
-            self._task = self.loop.create_task(self._wait_and_conclude(answering, waited_for))
+            self._is_waiting = True
+            call_when_done(self.loop, waited_for, partial(self._go_on, answering))
 
-    async def _wait_and_conclude(self, answering: Coroutine[Any, Any, Reply | None], first: Any) -> None:
+    def _go_on(self, answering: Coroutine[Any, Any, Reply | None], _done: Any) -> None:
+        self._is_waiting = False
         try:
-            self._conclude(await carry_on(answering, first))
+            self._run(answering)
+        except asyncio.CancelledError:
+            return  # the process ends
         except Exception as fault:  # noqa: BLE001  as above
             self._our_fault(fault)
-        finally:
-            self._task = None
+        if self._is_waiting:
+            return
         if self._parting is not None:
             self.say_goodbye(self._parting)
         self.wire.resume()
         self._advance()
-        if self._has_ended and self._task is None:
+        if self._has_ended and not self._is_waiting:
             self._close()
 
     def _conclude(self, reply: Reply | None) -> None:
@@ -355,7 +360,7 @@ class Server(SMTP):
     @property
     def is_busy(self) -> bool:
         """Whether a message is arriving, or something is being waited for."""
-        return self._task is not None or self._framer.mode is not Mode.LINES
+        return self._is_waiting or self._framer.mode is not Mode.LINES
 
     def turn_away(self, reply: Reply, *, waits_for_content: bool = False) -> None:
         """End the session with *reply*, which is the answer to no command.
@@ -363,7 +368,7 @@ class Server(SMTP):
         What is being waited for is done first; a message that is arriving is cut off, or is heard to its
         end, if that is to be waited for, and not taken.
         """
-        if self._task is not None or (waits_for_content and self._framer.mode is not Mode.LINES):
+        if self._is_waiting or (waits_for_content and self._framer.mode is not Mode.LINES):
             self._parting = reply
         elif self.wire.is_ready:
             self.say_goodbye(reply)
@@ -376,5 +381,5 @@ class Server(SMTP):
         """End the session if it is the client who took too long; cut off one that does not even hang up."""
         if self._is_closing:
             self.wire.abort()
-        elif self._task is None:
+        elif not self._is_waiting:
             self.turn_away(self.tally.why_time_is_up(monotonic()))
