@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from relay.accounts.proofs import Candidate, Proofs
 from relay.accounts.verifier import Verdict
@@ -62,8 +62,7 @@ class Voucher:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What a mechanism may know of the connection.
 
     `end_point` is the binding of type tls-server-end-point (RFC 5929 §4), None where there is none;

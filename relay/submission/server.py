@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from relay.submission.handler import Handler
     from relay.submission.listener import Door, Port
     from relay.submission.proxy import Client
-    from relay.submission.tls import TlsLayer
 
 MAX_BUFFERED_OCTETS = 256 * 1024
 LINGER_SECONDS = 10.0  # for the client to take our last reply
@@ -124,26 +123,20 @@ class Server(SMTP):
             return
         tls = self.wire.tls
         if tls is not None:
-            self._unseal(tls, data)
-        else:
-            self._framer.feed(data)
-            self._advance()
-
-    def _unseal(self, tls: TlsLayer, sealed: bytes) -> None:
-        try:
-            data = tls.receive(sealed)
-        except ssl.SSLError as fault:
-            note_tls_failure(self.session.facts, fault)
-            self._close()
-            return
-        if self.session.facts.tls is None and tls.is_established:
-            self._secured(tls.description)
+            try:
+                data = tls.receive(data)
+            except ssl.SSLError as fault:
+                note_tls_failure(self.session.facts, fault)
+                self._close()
+                return
+            if self.session.facts.tls is None and tls.is_established:
+                self._secured(tls.description)
         if data:
             self._framer.feed(data)
             self._advance()
         else:
             self._flush()
-        if tls.has_ended:
+        if tls is not None and tls.has_ended:
             self.eof_received()
 
     def _secured(self, tls: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.extensions import (
     auth,
@@ -53,22 +54,24 @@ _MAIL: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.mail_pa
 _RCPT: Mapping[str, Parameter] = {k: p for e in EXTENSIONS for k, p in e.rcpt_parameters.items()}
 
 
-def announced(server: Server) -> str:
-    """The lines of the answer to EHLO in this session as it is now, but for the first."""
+def announced(server: Server) -> Reply:
+    """The answer to EHLO in this session as it is now."""
     return _announced(
+        server.hostname,
         Greeting(
             tls=server.port.listener.tls,
             has_tls=server.wire.has_tls,
             mechanisms=auth.mechanisms_for(server),
             limits=server.door.limits(),
             now=server.door.office.clock.now().replace(second=0, microsecond=0),
-        )
+        ),
     )
 
 
 @lru_cache(maxsize=64)
-def _announced(greeting: Greeting) -> str:
-    return "\n".join(line for each in EXTENSIONS if (line := each.announce(greeting)) is not None)
+def _announced(hostname: str, greeting: Greeting) -> Reply:
+    lines = [line for each in EXTENSIONS if (line := each.announce(greeting)) is not None]
+    return Reply(250, "", "\n".join([hostname, *lines]))
 
 
 def mail_parameters(server: Server, words: list[str]) -> dict[str, Any]:

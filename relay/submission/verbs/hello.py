@@ -18,7 +18,7 @@ def ehlo(server: Server, name: str) -> Reply:
     """Greet a client that knows extensions, and name those that work in this session."""
     if not _greeted(server, name, is_esmtp=True):
         return replies.BAD_HELLO
-    return Reply(250, "", f"{server.hostname}\n{announced(server)}")
+    return announced(server)
 
 
 def helo(server: Server, name: str) -> Reply:
