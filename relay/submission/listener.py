@@ -21,6 +21,7 @@ from relay.config import Listener, TlsMode
 from relay.mail.reply import Reply
 from relay.mail.session import Session
 from relay.submission import replies
+from relay.submission.connection import Entrance
 from relay.submission.ended import rule_of
 from relay.submission.gate import Gate
 from relay.submission.guard import Guard
@@ -30,7 +31,6 @@ from relay.submission.patience import Patience, patience_of
 from relay.submission.refusals import SESSION
 from relay.submission.server import Server
 
-_BACKLOG = 1024
 _SWEEP_SECONDS = 1.0
 
 
@@ -69,7 +69,7 @@ class Door:
         self.budget = budget
         self.tls_context = tls_context
         self.issuer = issuer  # of access tokens
-        self._servers: list[asyncio.Server] = []
+        self._entrances: list[Entrance] = []
         self._inside: set[Server] = set()
         self._waiting: set[Gate] = set()  # for the header that says who it is
         self._by_address: Counter[str] = Counter()
@@ -84,13 +84,7 @@ class Door:
         """Take connections on *sockets*, which are bound already, as *listener* says."""
         for bound in sockets:
             port = Port(listener, bound.getsockname()[1])
-            self._servers.append(
-                await self.loop.create_server(
-                    partial(self._enter, port),
-                    sock=bound,
-                    backlog=_BACKLOG,
-                )
-            )
+            self._entrances.append(Entrance(self.loop, bound, partial(self._enter, port)))
 
     def _enter(self, port: Port) -> asyncio.Protocol:
         """Who answers a new connection."""
@@ -107,8 +101,8 @@ class Door:
     async def close(self, grace: float) -> None:
         """Take nobody else; send the idle away; let messages that are arriving end within *grace* seconds."""
         self._is_closing = True
-        for listening in self._servers:
-            listening.close()
+        while self._entrances:
+            self._entrances.pop().close()
         for gate in list(self._waiting):
             gate.turn_away()
         until = monotonic() + grace
