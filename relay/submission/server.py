@@ -113,9 +113,10 @@ class Server(SMTP):
         self._await_command()
         if refusal is None:
             self.say(Reply(220, "", f"{self.hostname} ESMTP ready"))
+            self.wire.flush()
         else:
             self.say_goodbye(refusal)
-        self._flush()
+            self._close()
 
     def data_received(self, data: bytes) -> None:
         """Carry what arrived to the framer, through TLS where it is on, and answer it."""
@@ -135,7 +136,7 @@ class Server(SMTP):
             self._framer.feed(data)
             self._advance()
         else:
-            self._flush()
+            self.wire.flush()
         if tls is not None and tls.has_ended:
             self.eof_received()
 
@@ -268,7 +269,10 @@ class Server(SMTP):
                 self.room.keep_up(self)
         if self._is_waiting and framer.buffered > MAX_BUFFERED_OCTETS:
             self.wire.pause()
-        self._flush()
+        if self._is_closing:
+            self._close()
+        else:
+            self.wire.flush()
 
     def _await_command(self) -> None:
         is_logged_in = self.session.user is not None
@@ -337,12 +341,6 @@ class Server(SMTP):
 
     # --- out ----------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        if self._is_closing:
-            self._close()
-        else:
-            self.wire.flush()
-
     def _close(self) -> None:
         self._is_closing = True
         self.deadline = monotonic() + LINGER_SECONDS
@@ -365,7 +363,7 @@ class Server(SMTP):
             self._parting = reply
         elif self.wire.is_ready:
             self.say_goodbye(reply)
-            self._flush()
+            self._close()
         else:
             self.door.note_end(self.session.facts, reply)
             self._close()

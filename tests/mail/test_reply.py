@@ -1,5 +1,7 @@
 """Replies: one value in both directions, whose two codes cannot disagree."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,12 @@ def test_whatever_was_said_can_be_passed_on_in_whole_lines(code: int, said: list
         line.startswith(str(code).encode()) and b"\r" not in line and b"\n" not in line for line in lines
     )
     assert [line[3:4] for line in lines] == [b"-"] * (len(lines) - 1) + [b" "]
+
+
+def test_each_reply_goes_over_the_wire_as_it_is_itself() -> None:
+    for code, enhanced, text in product((250, 550), ("", "1.1", "1.5"), ("Ok", "No")):
+        mark = f"{code // 100}.{enhanced} " if enhanced else ""
+        assert Reply(code, enhanced, text).to_wire() == f"{code} {mark}{text}\r\n".encode()
 
 
 def test_a_reply_in_the_log_is_one_line() -> None:

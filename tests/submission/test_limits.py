@@ -124,6 +124,20 @@ def test_what_is_known_of_a_quota_holds_for_seconds_within_its_window_while_the_
     assert used_up.quota_of(dan, noon) is None
 
 
+# --- what EHLO announces --------------------------------------------------------------------
+
+
+async def test_a_session_is_told_the_settings_as_they_are_now(house: House) -> None:
+    has_dan(house, Limits())
+    client = await log_in(house, "dan")
+    for octets in ("1000000", "2000000", "1000000"):
+        house.set("max_message_bytes", octets)
+        assert f"SIZE {octets}" in await client.ask("EHLO laptop")
+    house.set("longest_hold", "0s")
+    assert "FUTURERELEASE" not in await client.ask("EHLO laptop")
+    await client.close()
+
+
 # --- how far ahead ---------------------------------------------------------------------------
 
 

@@ -81,6 +81,21 @@ async def test_a_stranger_never_gets_a_recipient_accepted(
         assert tx.execute(select(func.count()).select_from(tables.messages)).scalar_one() == 0
 
 
+async def test_a_login_is_over_when_tls_begins(house: House) -> None:
+    client = await Client.connect(house.ports["clear"])
+    await client.reply()
+    await client.ask("EHLO laptop")
+    assert (await client.ask("AUTH PLAIN AGFubgBjb3JyZWN0LWhvcnNl")).startswith("235")
+    assert (await client.ask("MAIL FROM:<ann@example.com>")).startswith("250")
+    assert (await client.ask("STARTTLS")).startswith("220")
+    await client.start_tls()
+    assert (await client.ask("RCPT TO:<bob@example.org>")).startswith("503")
+    await client.ask("EHLO laptop")
+    assert (await client.ask("RCPT TO:<bob@example.org>")).startswith("530")
+    assert (await client.ask("MAIL FROM:<ann@example.com>")).startswith("530")
+    await client.close()
+
+
 async def walk(port: int, chance: Random, *, is_implicit: bool, is_proxied: bool) -> None:
     """Say whatever comes to mind, in whatever order; in the end try the straight way."""
     client = await Client.connect(port)
