@@ -16,5 +16,5 @@ def call_when_done(loop: asyncio.AbstractEventLoop, waited_for: Any, go_on: Call
     if waited_for is None:
         loop.call_soon(go_on, None)
     else:
-        waited_for._asyncio_future_blocking = False  # noqa: SLF001  it is heard, as a task tells a future
+        waited_for._asyncio_future_blocking = False  # noqa: SLF001  as a task says: it is heard
         waited_for.add_done_callback(go_on)
