@@ -16,26 +16,19 @@ import os
 import pickle
 import signal
 import socket
-import struct
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
-from datetime import datetime
-from enum import Enum
-from functools import partial
-from io import BytesIO
-from operator import attrgetter
 from typing import Any
 
 from relay.db.commit import CROWD, GATHER_SECONDS, OCTETS_AT_MOST, Answer, Call, Committer
 from relay.db.engine import open_engine
+from relay.db.language import Language, cut
 from relay.db.writer import resolve
 
 _BUFFER_OCTETS = 2**20
-_LENGTH = struct.Struct("!Q")  # before each frame
 
 
 class ScribeGone(ConnectionError):
@@ -45,9 +38,10 @@ class ScribeGone(ConnectionError):
 class Scribe(asyncio.Protocol):
     """The relay process's end; a Writer.  Made by `hire`."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, language: Language) -> None:
         self.gone = asyncio.Event()
         self._pid = pid
+        self._language = language
         self._loop = asyncio.get_running_loop()
         self._calls: list[Call] = []  # of this turn of the loop, and who waits for them
         self._futures: list[asyncio.Future[Any]] = []
@@ -69,9 +63,8 @@ class Scribe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
         self._received += data
-        for frame in _cut(self._received):
-            answers: list[Answer] = pickle.loads(frame)  # noqa: S301  ours
-            for future, answer in zip(self._sent.popleft(), answers, strict=True):
+        for frame in cut(self._received):
+            for future, answer in zip(self._sent.popleft(), self._language.read(frame), strict=True):
                 resolve(future, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  any end is an end
@@ -100,7 +93,7 @@ class Scribe(asyncio.Protocol):
             _tell_that_it_is_gone(futures)
             return
         try:
-            frame = _framed(calls)
+            frame = self._language.framed(calls)
         except Exception as fault:  # noqa: BLE001  what cannot be pickled says so in many ways
             if len(calls) == 1:
                 resolve(futures[0], Answer(fault=fault))
@@ -117,24 +110,28 @@ def _tell_that_it_is_gone(futures: Sequence[asyncio.Future[Any]]) -> None:
         resolve(future, Answer(fault=ScribeGone("the writing process ended")))
 
 
-async def hire(url: str) -> Scribe:
-    """Fork a scribe for the database *url*.  To be called while this process has one thread."""
+async def hire(url: str, words: Iterable[Any] = ()) -> Scribe:
+    """Fork a scribe for the database *url*.  To be called while this process has one thread.
+
+    *words* are classes, enums and functions that many calls speak of: see `Language`.
+    """
+    language = Language([Call, Answer, *words])
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             end.setsockopt(socket.SOL_SOCKET, option, _BUFFER_OCTETS)
     pid = os.fork()
     if pid == 0:
-        _be_scribe(url, theirs.detach())
+        _be_scribe(url, theirs.detach(), language)
     theirs.close()
-    _, scribe = await asyncio.get_running_loop().create_connection(lambda: Scribe(pid), sock=ours)
+    _, scribe = await asyncio.get_running_loop().create_connection(lambda: Scribe(pid, language), sock=ours)
     return scribe
 
 
 # The process --------------------------------------------------------------------------------------
 
 
-def _be_scribe(url: str, channel: int) -> None:
+def _be_scribe(url: str, channel: int, language: Language) -> None:
     """Be the child, holding nothing of its parent's but *channel*, and never return to its code."""
     code = os.EX_SOFTWARE
     try:
@@ -144,21 +141,21 @@ def _be_scribe(url: str, channel: int) -> None:
         signal.set_wakeup_fd(-1)
         os.closerange(3, channel)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
-        _serve(Committer(open_engine(url)), socket.socket(fileno=channel))
+        _serve(Committer(open_engine(url)), socket.socket(fileno=channel), language)
         code = os.EX_OK
     except BaseException:  # noqa: BLE001  whatever it is, the relay process sees the end of the channel
         traceback.print_exc()
     os._exit(code)
 
 
-def _serve(committer: Committer, channel: socket.socket) -> None:
+def _serve(committer: Committer, channel: socket.socket, language: Language) -> None:
     inbox = _Inbox(channel)
     while frames := inbox.take():
-        groups: list[list[Call]] = [pickle.loads(frame) for frame in frames]  # noqa: S301  ours
+        groups: list[list[Call]] = [language.read(frame) for frame in frames]
         calls = [call for group in groups for call in group]
         answers = iter([_portable(answer) for answer in committer.commit(calls)])
         try:
-            channel.sendall(b"".join(_framed([next(answers) for _ in group]) for group in groups))
+            channel.sendall(b"".join([language.framed([next(answers) for _ in group]) for group in groups]))
         except OSError:  # nobody is there to be told
             break
         if len(calls) >= CROWD:
@@ -182,7 +179,7 @@ class _Inbox:
             self._receive(0)
             while len(self._arrived) < OCTETS_AT_MOST and self._receive(socket.MSG_DONTWAIT):
                 pass
-            frames = _cut(self._arrived)
+            frames = cut(self._arrived)
         return [] if self._is_over else frames
 
     def _receive(self, flags: int) -> bool:
@@ -195,72 +192,6 @@ class _Inbox:
         self._arrived += data
         self._is_over = not data
         return bool(data)
-
-
-def _framed(values: Sequence[Call] | Sequence[Answer]) -> bytes:
-    frame = BytesIO()
-    frame.write(bytes(_LENGTH.size))
-    pickler = pickle.Pickler(frame, pickle.HIGHEST_PROTOCOL)
-    pickler.dispatch_table = _REDUCERS
-    pickler.dump(values)
-    _LENGTH.pack_into(frame.getbuffer(), 0, frame.tell() - _LENGTH.size)
-    return frame.getvalue()
-
-
-class _Reducers(dict[type, Callable[[Any], Any]]):
-    """How values are pickled: a dataclass as its class and its fields, which takes half of the time."""
-
-    def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        if issubclass(kind, type):
-            raise KeyError(kind)  # a class is pickled by its name
-        reduce: Callable[[Any], Any] = _as_usual
-        if is_dataclass(kind) and (known := fields(kind)) and all(field.init for field in known):
-            reduce = _by_fields(kind, [field.name for field in known])
-        elif issubclass(kind, tuple) and hasattr(kind, "_make"):
-            reduce = partial(_as_tuple, kind)
-        elif kind is datetime:
-            reduce = datetime.__reduce__
-        elif issubclass(kind, Enum):
-            reduce = partial(_by_value, kind)
-        self[kind] = reduce
-        return reduce
-
-
-def _as_usual(value: Any) -> Any:
-    return value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-
-
-def _as_tuple(kind: type, value: Any) -> Any:
-    return kind, tuple(value)
-
-
-def _by_value(kind: type, value: Any) -> Any:
-    return kind, (value._value_,)  # `value` is a property, written in Python
-
-
-def _by_fields(kind: type, names: Sequence[str]) -> Callable[[Any], Any]:
-    if len(names) == 1:
-        return lambda value: (kind, (getattr(value, names[0]),))
-    read = attrgetter(*names)
-    return lambda value: (kind, read(value))
-
-
-_REDUCERS = _Reducers()
-
-
-def _cut(arrived: bytearray) -> list[bytes]:
-    """Take the whole frames off the front of what *arrived*."""
-    frames: list[bytes] = []
-    start = 0
-    while len(arrived) - start >= _LENGTH.size:
-        (length,) = _LENGTH.unpack_from(arrived, start)
-        begin, end = start + _LENGTH.size, start + _LENGTH.size + length
-        if len(arrived) < end:
-            break
-        frames.append(bytes(memoryview(arrived)[begin:end]))
-        start = end
-    del arrived[:start]
-    return frames
 
 
 def _portable(answer: Answer) -> Answer:

@@ -32,6 +32,7 @@ from relay.queue.stops import Stops, load_stops
 from relay.routing import routes
 from relay.sealing import Sealer, load_or_make
 from relay.service.watch import Watch
+from relay.service.words import WORDS
 from relay.settings import Settings
 from relay.submission.handler import Office
 from relay.submission.listener import Door
@@ -84,7 +85,7 @@ async def build(post: Post, clock: Clock) -> House:
     Raises DBAPIError if the database cannot be reached, OSError if key or certificate cannot be read.
     """
     config = post.config
-    scribe = None if post.is_alone else await hire(config.database_url)  # first: it forks
+    scribe = None if post.is_alone else await hire(config.database_url, WORDS)  # first: it forks
     sealer = load_or_make(config.key_path)
     showcase = Showcase(post.certificates)
     engine = open_engine(config.database_url)
