@@ -8,8 +8,10 @@ import logging
 import os
 import select
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -59,6 +61,12 @@ class WholeLines:
                 piece = piece[os.write(self._file, piece) :]
 
 
+@lru_cache(maxsize=8)
+def _second(since_epoch: int) -> str:
+    """Spell out a second in UTC: once for all its lines, for that takes half as long as the line itself."""
+    return datetime.fromtimestamp(since_epoch, UTC).replace(tzinfo=None).isoformat()
+
+
 class Writer:
     """Where lines go, and how they look: set once at the start of a process by `configure`."""
 
@@ -73,7 +81,8 @@ class Writer:
         """Write one line, unless its level is lower than is wanted."""
         if LEVELS[level] < self.least:
             return
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+        moment = f"{_second(seconds)}.{milliseconds:03}+00:00"
         if self.as_json:
             line = _as_json({"ts": moment, "level": level, "event": event, "node": self.node, **facts})
         else:
