@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -34,16 +33,14 @@ class DeliveryKey(NamedTuple):
         return f"{self.message_id}-{self.part}"
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The right of *owner* (a process of a node) to a delivery, until then."""
 
     owner: str
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One delivery to be: the recipients (by number) that one route carries, at most N of them.
 
     With a `lease` it is born LEASED, for the process that accepts it has room; with a
@@ -59,8 +56,7 @@ class Part:
     hold_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something to tell, kept in the same transaction as what caused it.
 
     Its `id` tells when, too.  `key` and `interval` say how often: it is dropped if the same key was
@@ -75,8 +71,7 @@ class Notice:
     interval: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(NamedTuple):
     """A whole message on its way into the queue: nothing of it is kept unless all of it is.
 
     `about` is the id of the message that it reports on, or is an archive's copy of.  `mismatch` tells which
@@ -124,8 +119,7 @@ class Claimed(NamedTuple):
     content: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """One try as it is remembered: where it went, how it was secured, what was said.
 
     `perhaps_delivered`: it was cut off when the whole message was out, before the answer.  `left_alone`

@@ -7,8 +7,8 @@ without quotas never comes here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -23,8 +23,7 @@ KIND = "quota"
 _LONGER_THAN_A_MONTH = timedelta(days=32)
 
 
-@dataclass(frozen=True, slots=True)
-class Metered:
+class Metered(NamedTuple):
     """A message whose user has *limits*; `notice_id` is for the notice, if it comes to one."""
 
     acceptance: Acceptance
@@ -33,8 +32,7 @@ class Metered:
     notice_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Metering:
+class Metering(NamedTuple):
     """What became of it.
 
     `exceeded` is the quota that it went beyond, if any: used up before, or one that it alone is more than.
@@ -148,10 +146,8 @@ def _nearly_used(meter: _Meter, item: Metered, cost: Usage) -> list[Quota]:
 def _held(acceptance: Acceptance, exceeded: Quota) -> Acceptance:
     """The same, to stay until an operator decides; whoever reserved room for it must give that back."""
     reason = f"beyond the quota of {exceeded}"
-    parts = tuple(
-        replace(part, lease=None, hold_reason=part.hold_reason or reason) for part in acceptance.parts
-    )
-    return replace(acceptance, parts=parts)
+    parts = [part._replace(lease=None, hold_reason=part.hold_reason or reason) for part in acceptance.parts]
+    return acceptance._replace(parts=tuple(parts))
 
 
 def _notice(item: Metered, quotas: Sequence[Quota], outcome: str) -> Notice:

@@ -1,7 +1,6 @@
 """The story of a message, as `relay message show` tells it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,7 +36,7 @@ def try_once(
     now = datetime.now(UTC)
     (claimed,) = write_with(engine, claim_due, ClaimOrder("n/1", now, timedelta(minutes=2), route))
     settled = make_settlement(claimed, *replies, at=now, retry_at=now + timedelta(minutes=30))
-    record = replace(settled.record, left_alone=left_alone)
+    record = settled.record._replace(left_alone=left_alone)
     write_with(engine, settle, settled._replace(record=record))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -104,7 +103,7 @@ class Office:
         is_hot = hot and self.handover.reserve("R1", len(acceptance.content), acceptance.priority)
         if is_hot:
             lease = Lease(self.owner, self.clock.now() + LEASE)
-            acceptance = replace(acceptance, parts=(replace(acceptance.parts[0], lease=lease),))
+            acceptance = acceptance._replace(parts=(acceptance.parts[0]._replace(lease=lease),))
         await self.db.write(accept, acceptance)
         if is_hot:
             self.handover.put(self.claimed(acceptance))

@@ -71,7 +71,7 @@ async def submit(office: Office, content: bytes = LETTER, **more: Any) -> str:
     """A letter of Ann's."""
     made = office.acceptance(envelope_to("bob"), content, **more)
     session = Session(id="S", listener="plain", peer_address="192.0.2.1", user="ann", user_id=ANN)
-    await office.db.write(accept, replace(made, session=session))
+    await office.db.write(accept, made._replace(session=session))
     office.worker.wake()
     return made.id
 
@@ -269,7 +269,7 @@ async def test_a_message_of_many_parts_and_tries_is_signed_once(db: Database) ->
 def claimed_of(office: Office, envelope: Envelope) -> Any:
     made = office.acceptance(envelope)
     lease = Lease("node/0", NOON + timedelta(minutes=5))
-    return office.claimed(replace(made, parts=(replace(made.parts[0], lease=lease),)))
+    return office.claimed(made._replace(parts=(made.parts[0]._replace(lease=lease),)))
 
 
 async def test_large_letters_are_worked_on_beside_the_loop(db: Database) -> None:

@@ -1,7 +1,6 @@
 """What is ordered for some recipients concerns nobody else, though they share a delivery."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
 
@@ -114,7 +113,7 @@ def test_what_perhaps_arrived_is_counted_also_where_it_was_split_off_since(engin
     message = crowd(engine)
     assert doubtful(engine, Selection()) == 0
     end = make_settlement(claim_one(engine), DEFERRED, retry_at=LATER)
-    finish(engine, end._replace(record=replace(end.record, perhaps_delivered=True)))
+    finish(engine, end._replace(record=end.record._replace(perhaps_delivered=True)))
     assert doubtful(engine, Selection()) == doubtful(engine, BAD) == 1
     run(engine, control.reroute, control.Reroute(BAD, "elsewhere"))
     assert doubtful(engine, Selection()) == 2
@@ -124,7 +123,7 @@ def test_what_perhaps_arrived_is_counted_also_where_it_was_split_off_since(engin
 def test_only_what_the_last_try_was_counts(engine: Engine) -> None:
     crowd(engine)
     end = make_settlement(claim_one(engine), DEFERRED, retry_at=NOON)
-    finish(engine, end._replace(record=replace(end.record, perhaps_delivered=True)))
+    finish(engine, end._replace(record=end.record._replace(perhaps_delivered=True)))
     run(engine, promote, NOON)
     finish(engine, make_settlement(claim_one(engine), DEFERRED, retry_at=LATER))
     assert doubtful(engine, Selection()) == 0
