@@ -11,10 +11,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Dialect, Insert, Update, bindparam, column, values
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Dialect,
+    Insert,
+    Select,
+    Update,
+    bindparam,
+    column,
+    values,
+)
 from sqlalchemy.sql.dml import Delete
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
+
+from relay.db import driver
 
 Row = Mapping[str, Any]
 Statement = Insert | Update | Delete
@@ -39,7 +51,7 @@ class Batch:
     def __init__(self, statement: Statement, *, apart: Sequence[str] | None = None) -> None:
         self._statement = statement
         self._key_of = itemgetter(*apart) if apart else None
-        self._prepared: dict[tuple[str, int], _Prepared] = {}
+        self._prepared: dict[tuple[str, int], Prepared] = {}
 
     def run(self, tx: Connection, rows: Sequence[Row]) -> None:
         """Run the statement for each of *rows*; no rows, no work."""
@@ -48,7 +60,7 @@ class Batch:
         if tx.dialect.name == "sqlite" and self._are_apart(rows):
             for chunk in _chunks(rows):
                 prepared = self._prepare(tx.dialect, chunk)
-                tx.exec_driver_sql(prepared.sql, prepared.parameters(chunk))
+                driver.execute(tx, prepared.sql, prepared.parameters(chunk))
         else:
             prepared = self._prepare(tx.dialect, rows[:1])
             tx.exec_driver_sql(prepared.sql, [prepared.parameters([row]) for row in rows])
@@ -56,10 +68,10 @@ class Batch:
     def _are_apart(self, rows: Sequence[Row]) -> bool:
         return self._key_of is not None and len({self._key_of(row) for row in rows}) == len(rows)
 
-    def _prepare(self, dialect: Dialect, rows: Sequence[Row]) -> _Prepared:
+    def _prepare(self, dialect: Dialect, rows: Sequence[Row]) -> Prepared:
         key = dialect.name, len(rows)
         if key not in self._prepared:
-            self._prepared[key] = _Prepared(self._statement, dialect, list(rows[0]), len(rows))
+            self._prepared[key] = Prepared(self._statement, dialect, list(rows[0]), len(rows))
         return self._prepared[key]
 
 
@@ -72,38 +84,54 @@ def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
             start += size
 
 
-class _Prepared:
+class Prepared:
     """A statement for so many rows, as one kind of database takes it."""
 
-    def __init__(self, statement: Statement, dialect: Dialect, names: Sequence[str], count: int) -> None:
+    def __init__(
+        self, statement: Statement | Select[Any], dialect: Dialect, names: Sequence[str], count: int
+    ) -> None:
         columns = names if isinstance(statement, Insert) else None
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
-        place_of = {name: (0, name) for name in names}
+        cells = list(names)
         if count > 1:
+            assert not isinstance(statement, Select)
             types = {name: compiled.binds[name].type for name in names}
             compiled = _of_many(statement, types, count).compile(dialect=dialect)
-            place_of = {_cell(name, number): (number, name) for number in range(count) for name in names}
+            cells = [_cell(name, number) for number in range(count) for name in names]
         self.sql = str(compiled)
+        self._names = names
+        self._binds: Sequence[str] = compiled.positiontup or list(dict.fromkeys(compiled.bind_names.values()))
         self._is_positional: bool = compiled.positional
-        self._names: Sequence[str] = compiled.positiontup or list(dict.fromkeys(compiled.bind_names.values()))
-        self._fixed: list[Any] = []  # the values that the statement itself brings
-        self._moving: list[tuple[int, int, str, _Converter | None]] = []  # and where those of the rows go
-        for place, name in enumerate(self._names):
-            bind = compiled.binds[name]
-            convert: _Converter | None = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            if name in place_of:
-                self._fixed.append(None)
-                self._moving.append((place, *place_of[name], convert))
-            else:
-                self._fixed.append(convert(bind.value) if convert else bind.value)
+        converters = [_converter(compiled.binds[cell], dialect) for cell in cells[: len(names)]]
+        self._converted = [(place, convert) for place, convert in enumerate(converters) if convert]
+        # What the statement itself brings stands behind the cells of the rows, until all is put in its place.
+        own = sorted({*self._binds} - {*cells})
+        self._own = [_converted_value(compiled.binds[bind], dialect) for bind in own]
+        place_of = {bind: place for place, bind in enumerate([*cells, *own])}
+        self._places = [place_of[bind] for bind in self._binds]
+        self._is_in_place = self._places == list(range(len(cells)))
 
     def parameters(self, rows: Sequence[Row]) -> Any:
         """Return what the driver is given for *rows*."""
-        found = self._fixed.copy()
-        for place, number, name, convert in self._moving:
-            value = rows[number][name]
-            found[place] = value if convert is None else convert(value)
-        return tuple(found) if self._is_positional else dict(zip(self._names, found, strict=True))
+        found: list[Any] = []
+        for row in rows:
+            values = [row[name] for name in self._names]
+            for place, convert in self._converted:
+                values[place] = convert(values[place])
+            found += values
+        if not self._is_in_place:
+            found += self._own
+            found = [found[place] for place in self._places]
+        return tuple(found) if self._is_positional else dict(zip(self._binds, found, strict=True))
+
+
+def _converter(bind: BindParameter[Any], dialect: Dialect) -> _Converter | None:
+    return bind.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _converted_value(bind: BindParameter[Any], dialect: Dialect) -> Any:
+    convert = _converter(bind, dialect)
+    return bind.value if convert is None else convert(bind.value)
 
 
 def _cell(name: str, number: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, select, update
 
+from relay.db.among import Among
 from relay.db.batch import Batch
 from relay.db.tables import deliveries, messages, recipients
 from relay.mail.envelope import Recipient
@@ -35,19 +36,21 @@ LEASABLE = (
 
 _AMONG: BindParameter[Any] = bindparam("message_ids", expanding=True)
 
-_LOCK_ALL_OF = (
-    select(
-        deliveries.c.message_id,
-        deliveries.c.part,
-        deliveries.c.state,
-        deliveries.c.leased_by,
-        deliveries.c.attempts,
-        deliveries.c.copied_to,
+_LOCK_ALL_OF = Among(
+    lambda ids: (
+        select(
+            deliveries.c.message_id,
+            deliveries.c.part,
+            deliveries.c.state,
+            deliveries.c.leased_by,
+            deliveries.c.attempts,
+            deliveries.c.copied_to,
+        )
+        .where(deliveries.c.message_id.in_(ids))
+        # In one order, so that two processes cannot wait for each other.
+        .order_by(deliveries.c.message_id, deliveries.c.part)
+        .with_for_update()
     )
-    .where(deliveries.c.message_id.in_(_AMONG))
-    # In one order, so that two processes cannot wait for each other.
-    .order_by(deliveries.c.message_id, deliveries.c.part)
-    .with_for_update()
 )
 OF_KEY = (deliveries.c.message_id == bindparam("of_message")) & (deliveries.c.part == bindparam("of_part"))
 _LEASE = Batch(
@@ -102,8 +105,10 @@ class Standing(NamedTuple):
 
 def lock_messages(tx: Connection, message_ids: Collection[str]) -> dict[DeliveryKey, Standing]:
     """Return how every delivery of these messages stands, and let nobody else change it meanwhile."""
-    rows = tx.execute(_LOCK_ALL_OF, {"message_ids": list(message_ids)})
-    return {DeliveryKey(message_id, part): Standing(*stands) for message_id, part, *stands in rows}
+    return {
+        DeliveryKey(message_id, part): Standing(DeliveryState(state), leased_by, attempts, copied_to)
+        for message_id, part, state, leased_by, attempts, copied_to in _LOCK_ALL_OF.run(tx, message_ids)
+    }
 
 
 def is_held(standing: Mapping[DeliveryKey, Standing], claimed: Claimed) -> bool:
