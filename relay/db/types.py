@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,14 @@ from sqlalchemy.types import TypeEngine
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def _in_microseconds(value: datetime | None) -> int | None:
+    return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+
+def _aware(value: datetime | None) -> datetime | None:
+    return None if value is None else _EPOCH + (value - _EPOCH)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -27,12 +36,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Choose the column's real type."""
         return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Give the database *value*; a naive one is a mistake of ours, and raises TypeError."""
-        if value is None:
-            return None
-        since_epoch = value - _EPOCH  # raises TypeError for a naive one
-        return since_epoch // _MICROSECOND if dialect.name == "sqlite" else value
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        """Give the database a moment; a naive one is a mistake of ours, and raises TypeError."""
+        return _in_microseconds if dialect.name == "sqlite" else _aware
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Read a moment back, always aware, always UTC."""
@@ -42,6 +48,13 @@ class UtcDateTime(TypeDecorator[datetime]):
             return _EPOCH + timedelta(microseconds=value)
         moment: datetime = value
         return moment.astimezone(UTC)
+
+
+class _Texts(dict[StrEnum | str | None, str | None]):
+    """The plain text of each member of an enum, which a member of it or its text finds."""
+
+    def __missing__(self, value: object) -> str:
+        raise ValueError(f"{value!r} is none of {[*self]}")
 
 
 class EnumText(TypeDecorator[StrEnum]):
@@ -54,9 +67,9 @@ class EnumText(TypeDecorator[StrEnum]):
         super().__init__()
         self.kind = kind
 
-    def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002
         """Give the database the enum's text; text that is none of its values raises ValueError."""
-        return None if value is None else self.kind(value).value
+        return _Texts({None: None} | {member: member.value for member in self.kind}).__getitem__
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
         """Read the enum back."""
