@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,7 +66,7 @@ async def test_three_hundred_recipients_go_fifty_at_a_time_one_behind_the_other(
         acceptance = office.acceptance(envelope_to(*crowd(300)))
         (whole,) = acceptance.parts
         hundreds = divide({"R1": whole.recipients}, at_most=100, due_at=whole.due_at, rank_at=whole.rank_at)
-        await db.write(accept, replace(acceptance, parts=hundreds))
+        await db.write(accept, acceptance._replace(parts=hundreds))
         office.worker.wake()
         await eventually(lambda: are_done(office, acceptance.id))
         assert await ends(office, acceptance.id) == {"delivered": 300}

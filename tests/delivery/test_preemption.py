@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
@@ -98,7 +97,7 @@ async def test_a_send_of_many_parts_stops_for_level_1_and_goes_on(
         whole = office.acceptance(envelope_to(*people), priority=Priority.LOW)
         (only,) = whole.parts
         parts = tuple(Part(n, "R1", (n,), only.due_at, only.rank_at) for n in only.recipients)
-        await db.write(accept, replace(whole, parts=parts))
+        await db.write(accept, whole._replace(parts=parts))
         office.worker.wake()
         turnstile.let(2)
         await eventually(lambda: len(upstream.transactions) == 3)
