@@ -173,18 +173,15 @@ def message_accepted(
     """A message is ours: it is committed."""
     _of(_ACCEPTED, origin).inc()
     _ACCEPTED_OCTETS.inc(octets)
-    _writer.write(
-        "info",
+    _emit(
         "message_accepted",
-        {
-            "message": message,
-            "origin": origin,
-            "session": session,
-            "user": user,
-            "sender": sender,
-            "recipients": recipients,
-            "octets": octets,
-        },
+        message=message,
+        origin=origin,
+        session=session,
+        user=user,
+        sender=sender,
+        recipients=recipients,
+        octets=octets,
     )
 
 
@@ -204,18 +201,15 @@ def attempt_finished(
     """One try at one upstream is over for the recipients that shared this end."""
     _of(_ATTEMPTS, upstream, disposition.value).inc(recipients)
     _of(_ATTEMPT_SECONDS, upstream).observe(seconds)
-    _writer.write(
-        "info",
+    _emit(
         "attempt_finished",
-        {
-            "delivery": delivery,
-            "number": number,
-            "upstream": upstream,
-            "seconds": round(seconds, 3),
-            "disposition": disposition.value,
-            "recipients": recipients,
-            "reply": str(reply),
-        },
+        delivery=delivery,
+        number=number,
+        upstream=upstream,
+        seconds=round(seconds, 3),
+        disposition=disposition.value,
+        recipients=recipients,
+        reply=str(reply),
     )
 
 

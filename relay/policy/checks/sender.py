@@ -13,6 +13,6 @@ def sender_is_granted(submission: Submission) -> Decision:
     like any other.
     """
     sender = submission.envelope.sender
-    if sender is Address.NULL or submission.user.grants.allow(sender):
+    if sender == Address.NULL or submission.user.grants.allow(sender):
         return ACCEPT
     return on_mismatch(submission, (sender,), "sender_is_granted")
