@@ -45,4 +45,7 @@ async def _obstacle(house: House) -> str | None:
         return "the database does not answer"
     if found != head():
         return "the database schema is not the one this version needs"
-    return None if house.storage.has_room_for(0) else "the disk is full"
+    try:
+        return None if house.storage.has_room_for(0) else "the disk is full"
+    except OSError:  # its folder is gone, or the disk is broken
+        return "the disk does not answer"

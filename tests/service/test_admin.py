@@ -56,6 +56,11 @@ async def test_who_has_no_room_for_mail_is_not_ready(house: House) -> None:
     assert (answer.status_code, answer.text) == (503, "the disk is full\n")
 
 
+async def test_who_has_no_disk_any_more_is_not_ready(house: House, tmp_path: Path) -> None:
+    answer = await ask(replace(house, storage=Storage(tmp_path / "gone")), "/readyz")
+    assert (answer.status_code, answer.text) == (503, "the disk does not answer\n")
+
+
 async def test_a_schema_of_another_version_is_not_ready(house: House) -> None:
     write_with(house.db.engine, _pretend_another_revision, None)
     answer = await ask(house, "/readyz")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.certificates import ensure_self_signed
-from tests.kit.node import BASIC, LISTENER, Node
+from tests.kit.node import BASIC, HELLO, LISTENER, Node
 from tests.service.conftest import MakeNode
 
 
@@ -65,6 +65,24 @@ def test_a_killed_admin_process_comes_back(running: Node) -> None:
     assert running.ask("/livez") == (200, "ok\n")
     while running.ask("/readyz") != (200, "ready\n"):
         pass  # the parent tells it in a moment
+
+
+def test_a_data_directory_that_goes_away_takes_no_mail_until_it_is_back(running: Node) -> None:
+    running.send_hello()
+    away = running.data_dir.with_name("away")
+    with running.logged_in() as client:
+        running.data_dir.rename(away)
+        while (ready := running.ask("/readyz")) == (200, "ready\n"):
+            pass  # what was seen of the disk a moment ago counts
+        assert (ready[0], "not answer" in ready[1]) == (503, True)
+        while (answer := client.mail("demo@relay.test"))[0] == 250:
+            client.rset()
+            running.ask("/livez")  # not to be told that it is too many commands
+        assert answer[0] == 451
+        away.rename(running.data_dir)
+        while running.ask("/readyz") != (200, "ready\n"):
+            pass
+        client.sendmail("demo@relay.test", ["you@example.com"], HELLO)
 
 
 def test_only_one_relay_runs_in_a_data_directory(running: Node, make_node: MakeNode) -> None:
