@@ -76,6 +76,11 @@ def stopping(*, process: str, step: str) -> None:
     _emit("stopping", process=process, step=step)
 
 
+def secret_exposed(*, path: str, what_to_do: str) -> None:
+    """Others on the machine can read a file that is a secret."""
+    _writer.write("warning", "secret_exposed", {"path": path, "what_to_do": what_to_do})
+
+
 def certificate_renewed(*, process: str) -> None:
     """New connections are shown the certificate that now lies on disk."""
     _emit("certificate_renewed", process=process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import stat
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -65,3 +66,12 @@ def load_or_make(path: Path) -> Sealer:
     if not keys:
         raise ValueError(f"{path} holds no key")
     return Sealer(keys)
+
+
+def exposed(path: Path, *, to: int = 0o077) -> str | None:
+    """Say how the secret in *path* can be read by whom it should not be, and what to do; None: it cannot.
+
+    *to* are the bits of the mode that make it so: by default the owner's group counts as others.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return f"{path} can be read by others (mode {mode:o}): chmod 600 {path}" if mode & to else None

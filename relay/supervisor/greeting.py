@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from relay import __version__, log
 from relay.first_run import short_welcome, welcome
+from relay.sealing import exposed
 from relay.supervisor.preparation import Prepared
 
 
@@ -23,4 +25,15 @@ def greet(prepared: Prepared, demo_password: str | None) -> None:
     sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
     log.started(process="supervisor", version=__version__, listeners=ports, admin=admin)
+    _warn_of_exposed_secrets(prepared)
     log.flush()
+
+
+def _warn_of_exposed_secrets(prepared: Prepared) -> None:
+    """A key of TLS may be its group's as well: that is how several programs share one."""
+    secrets = {prepared.config.key_path: 0o077, **{each.key: 0o007 for each in prepared.certificates}}
+    for path, others in secrets.items():
+        with suppress(OSError):  # it may be replaced at this moment
+            if sentence := exposed(path, to=others):
+                sys.stderr.write(f"Warning: {sentence}\n")
+                log.secret_exposed(path=str(path), what_to_do=sentence)

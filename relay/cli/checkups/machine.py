@@ -13,7 +13,7 @@ from cryptography import x509
 from relay.certificates import CertificatePaths, server_context
 from relay.cli.checkups.finding import Finding, ok, problem, warning
 from relay.cli.desk import Desk
-from relay.sealing import load_or_make
+from relay.sealing import exposed, load_or_make
 
 _SOON = timedelta(days=14)
 _SCARCE, _TOO_LITTLE = 1 << 30, 100 << 20  # octets free on the disk
@@ -72,9 +72,7 @@ def key_file(desk: Desk) -> Iterator[Finding]:
     except ValueError as fault:
         yield problem("key file", f"{path} cannot be used: {fault}")
         return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        sentence = f"{path} can be read by others (mode {mode:o}): chmod 600 {path}"
+    if sentence := exposed(path):
         yield problem("key file", sentence)
     else:
         yield ok("key file", f"{path}, readable by nobody else")
