@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from types import FrameType
 
 from relay.config import Config
 from relay.supervisor.cannot_start import CannotStart
@@ -25,7 +26,8 @@ def serve(config: Config, *, in_one_process: bool = False) -> int:
     `relay.log` must not have been imported before: see `preparation`.
     Raises CannotStart, a sentence for the operator with the exit code to end with.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to stop in order
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)  # until there is something to stop in order
     gc.disable()  # what is loaded from here on stays for good: to search it for garbage only costs time
     return_large_blocks()
     prepared = prepare(config)
@@ -37,3 +39,8 @@ def serve(config: Config, *, in_one_process: bool = False) -> int:
     from relay.supervisor import node  # noqa: PLC0415  likewise
 
     return node.run(prepared)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End as well as a relay that was stopped in order: no mail was taken yet, and nothing is open."""
+    os._exit(os.EX_OK)

@@ -1,11 +1,13 @@
 """A node's end: in order if there is time, and never later than promised."""
 
+import fcntl
 import os
 import signal
 import smtplib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,26 @@ def test_it_can_be_stopped_while_it_starts(node: Node) -> None:
         node.start()
         node.wait_for("started", process="relay")  # the admin process takes longer
         assert node.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_can_be_stopped_before_there_is_anything_to_stop(node: Node, number: signal.Signals) -> None:
+    lock = node.data_dir / "run" / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("wb") as held:  # by children of a relay that is dead: for those a start waits
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write(b"%d\n" % 2**30)
+        held.flush()
+        node.start()
+        while not has_open(node.process.pid, lock):
+            pass
+        assert node.stop(number) == 0
+
+
+def has_open(pid: int, path: Path) -> bool:
+    with suppress(FileNotFoundError):  # closed at this moment
+        return any(each.readlink() == path for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def test_it_does_not_outlive_the_terminal_it_was_started_at(node: Node) -> None:
