@@ -136,13 +136,16 @@ def _asked(submission: Submission) -> list[Answer]:
 
 
 def _told(decision: Decision) -> tuple[str, str]:
-    from relay.policy.decision import Hold, Reject, Rewrite
+    from relay.policy.decision import Hold, Omit, Reject, Rewrite
 
     match decision:
         case Reject():
             return "reject", str(decision.reply)
         case Hold():
             return "hold", decision.reason
+        case Omit():
+            left_out = ", ".join(str(each.sender) for each in decision.notices)
+            return "rewrite", f"From stays, {left_out} is left out"
         case Rewrite():
             return "rewrite", f"the sender becomes {decision.sender}"
         case _:

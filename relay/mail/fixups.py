@@ -12,7 +12,7 @@ from relay.mail.received import date_field, message_id_field
 # Bcc would tell who was to stay unknown (RFC 5322 §3.6.3); Return-Path is for the last server to
 # write (RFC 5321 §4.4).
 DROPPED = frozenset({"bcc", "resent-bcc", "return-path"})
-SENDERS = frozenset({"from", "sender", "resent-from", "resent-sender"})
+OTHER_SENDERS = frozenset({"sender", "resent-from", "resent-sender"})  # beside From
 OWN_PREFIX = "x-relay-"  # words to us, and to nobody behind us
 
 
@@ -39,7 +39,7 @@ def complete(
     dropped.update(also_without)
     if sender is not None:
         added.extend(_from_another(header.first("from"), sender, has_reply_to="reply-to" in names))
-        dropped |= SENDERS
+        dropped |= {"from", *OTHER_SENDERS}
     if "date" not in names:
         added.append(date_field(now))
     if "message-id" not in names:

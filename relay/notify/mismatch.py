@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from relay.mail.session import Session
-from relay.policy.decision import Accept, Decision, Hold, Reject, Rewrite, SenderMismatch
+from relay.policy.decision import Accept, Decision, Hold, Omit, Reject, Rewrite, SenderMismatch
 from relay.policy.submission import User
 from relay.queue.items import Notice
 from relay.settings import Settings
 
 KIND = "sender_mismatch"
 
-_OUTCOMES = {Accept: "sent", Rewrite: "rewritten", Hold: "held", Reject: "refused"}
+_OUTCOMES = {Accept: "sent", Omit: "omitted", Rewrite: "rewritten", Hold: "held", Reject: "refused"}
 
 
 def sender_mismatch_notice(

@@ -176,6 +176,7 @@ For a while you will not hear again of this user and this sender, however often 
 MISMATCH_OUTCOMES: Mapping[str, str] = {
     "refused": "The message was refused; whoever sent it was told so.",
     "held": "The message was taken and is held: it is not sent until an operator decides.",
+    "omitted": "The message was sent without that sender; its From is the user's own.",
     "rewritten": "The message was sent with the user's default address in place of that sender.",
     "sent": "The message was sent as it was, because the user's account allows it.",
 }

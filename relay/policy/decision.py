@@ -44,6 +44,13 @@ class Rewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Omit:
+    """Go on without the fields that name foreign senders beside From, which is the user's own."""
+
+    notices: tuple[SenderMismatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Take it and keep it until an operator decides."""
 
@@ -60,10 +67,10 @@ class Reject:
     notices: tuple[SenderMismatch, ...] = ()
 
 
-Decision = Accept | Rewrite | Hold | Reject
+Decision = Accept | Omit | Rewrite | Hold | Reject
 ACCEPT = Accept()
 
-_STRICTNESS = (Accept, Rewrite, Hold, Reject)
+_STRICTNESS = (Accept, Omit, Rewrite, Hold, Reject)
 
 
 def stricter(one: Decision, other: Decision) -> Decision:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from relay.mail.address import Address
 from relay.mail.reply import Reply
-from relay.policy.decision import Accept, Decision, Hold, Mismatch, Reject, Rewrite, SenderMismatch
+from relay.policy.decision import Accept, Decision, Hold, Mismatch, Omit, Reject, Rewrite, SenderMismatch
 from relay.policy.submission import Submission
 
 NOT_YOURS = Reply(550, "7.1", "You may not send as {sender}")
@@ -47,6 +47,8 @@ def told(decision: Decision, where: str) -> str | None:
             return f"{senders} {where}: let through"
         case Hold() if senders:
             return f"{senders} {where}: held"
+        case Omit():
+            return f"{senders} {where}: left out"
         case Rewrite():
             return f"{senders} {where}: replaced by {decision.sender}"
         case _:

@@ -22,7 +22,7 @@ from relay.db.storage import Storage
 from relay.mail.reply import Reply
 from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide
-from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Reject, Rewrite
+from relay.policy.decision import ACCEPT, Decision, Hold, Omit, Reject, Rewrite
 from relay.policy.mismatch import told
 from relay.policy.submission import Limits, Submission, User
 from relay.queue.handover import HandOver
@@ -156,14 +156,14 @@ class Handler:
         match decision:
             case Hold():
                 transaction.hold_reason = decision.reason
+            case Omit():
+                transaction.names_only_from = True
             case Rewrite() if stage is Stage.MAIL:
                 transaction.rewritten_sender = decision.sender
             case Rewrite():
                 transaction.rewritten_from = decision.sender
             case Reject():
                 self._refuse(session, transaction, decision.rule, decision.reply)
-            case Accept():
-                pass
         if decision.notices:
             if became := told(decision, _WHERE[stage]):
                 transaction.mismatches.append(became)

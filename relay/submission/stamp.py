@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relay.mail.envelope import Envelope
 from relay.mail.facts import Facts, facts_of
-from relay.mail.fixups import complete
+from relay.mail.fixups import OTHER_SENDERS, complete
 from relay.mail.priority import Priority, combine, from_mt_priority
 from relay.mail.received import received_field
 from relay.notify.lateness import late_at
@@ -125,6 +125,10 @@ def _stamped_content(
         smtputf8=bool(transaction.parameters.get("smtputf8")),
         reveal_client=office.settings.value.reveal_client,
     )
+    # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
+    unwanted = {"mt-priority"} if "mt_priority" in transaction.parameters else set()
+    if transaction.names_only_from:
+        unwanted |= OTHER_SENDERS
     completed = complete(
         letter.content,
         letter.header,
@@ -132,8 +136,7 @@ def _stamped_content(
         message_id=message_id,
         hostname=office.hostname,
         sender=transaction.rewritten_from,
-        # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
-        also_without=("mt-priority",) if "mt_priority" in transaction.parameters else (),
+        also_without=unwanted,
     )
     return b"".join([received, *completed])
 

@@ -16,8 +16,9 @@ class Transaction(AiosmtpdEnvelope):
     """aiosmtpd's envelope, and beside it the parsed one that it grows into.
 
     `parameters` are the fields of mail.Envelope that MAIL's parameters gave; `hold_reason`,
-    `rewritten_sender` (of the envelope), `rewritten_from` and `notices` are what policy wants done with
-    the message; `mismatches` are what became of senders that are not its user's.
+    `rewritten_sender` (of the envelope), `rewritten_from`, `names_only_from` (and no other sender) and
+    `notices` are what policy wants done with the message; `mismatches` are what became of senders that
+    are not its user's.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Transaction(AiosmtpdEnvelope):
         self.hold_reason: str | None = None
         self.rewritten_sender: Address | None = None
         self.rewritten_from: Address | None = None
+        self.names_only_from = False
         self.notices: list[Notice] = []
         self.mismatches: list[str] = []
         self.chunks: list[bytes] = []  # what BDAT brought so far

@@ -9,7 +9,7 @@ from relay.mail.address import Address
 from relay.mail.reply import Reply
 from relay.notify.announce import announcements
 from relay.notify.mismatch import KIND, sender_mismatch_notice
-from relay.policy.decision import Accept, Decision, Hold, Reject, Rewrite, SenderMismatch
+from relay.policy.decision import Accept, Decision, Hold, Omit, Reject, Rewrite, SenderMismatch
 from relay.policy.grants import Grants
 from relay.policy.submission import User
 from relay.queue.items import Notice
@@ -47,6 +47,7 @@ def test_it_is_told_once_per_user_and_sender_in_a_while() -> None:
     [
         (REFUSED, "The message was refused"),
         (Hold("x"), "is held: it is not sent until an operator decides"),
+        (Omit(), "sent without that sender"),
         (Rewrite(USER), "with the user's default address in place of that sender"),
         (Accept(), "The message was sent as it was"),
     ],

@@ -68,6 +68,21 @@ async def test_only_the_sender_that_is_foreign_is_rewritten(
     await client.close()
 
 
+async def test_a_from_of_ones_own_stays_when_only_other_senders_are_foreign(house: House) -> None:
+    own = Address.parse("eve@example.net")
+    house.has_user("eve", "example.net", mismatch=Mismatch.REWRITE, default_sender=own)
+    client = await log_in(house, "eve")
+    kept = b"From: The Shop <sales@example.net>\r\n" + HEAD
+    others = b"Sender: boss@elsewhere.test\r\nResent-From: two@elsewhere.test\r\n"
+    assert (await send(client, others + kept + BODY, mail="MAIL FROM:<sales@example.net>")).startswith("250")
+    assert stored(house).endswith(kept + BODY)
+    assert b"elsewhere.test" not in stored(house)
+    assert row(house).mismatch == (  # type: ignore[attr-defined]
+        "boss@elsewhere.test, two@elsewhere.test in the header: left out"
+    )
+    await client.close()
+
+
 @pytest.mark.parametrize("mismatch", [Mismatch.HOLD, Mismatch.ALLOW])
 async def test_what_is_held_or_allowed_is_kept_as_it_came(house: House, mismatch: Mismatch) -> None:
     has_eve(house, mismatch)

@@ -6,7 +6,7 @@ from relay.mail.address import Address
 from relay.mail.header import Header
 from relay.mail.mailbox import BadMailbox, parse_mailbox, parse_mailbox_list
 from relay.mail.reply import Reply
-from relay.policy.decision import ACCEPT, Decision, Reject
+from relay.policy.decision import ACCEPT, Decision, Omit, Reject, Rewrite
 from relay.policy.mismatch import on_mismatch
 from relay.policy.submission import Submission
 
@@ -31,7 +31,12 @@ def header_from_is_granted(submission: Submission) -> Decision:
         return Reject(senders, _RULE)
     allow = submission.user.grants.allow
     foreign = [sender for sender in senders if not allow(sender)]
-    return on_mismatch(submission, foreign, _RULE) if foreign else ACCEPT
+    if not foreign:
+        return ACCEPT
+    decision = on_mismatch(submission, foreign, _RULE)
+    if isinstance(decision, Rewrite) and allow(senders[0]):  # From itself need not give way
+        return Omit(decision.notices)
+    return decision
 
 
 def _senders(header: Header | None) -> list[Address] | Reply:
