@@ -25,7 +25,8 @@ from relay.supervisor.ports import Ports, open_ports
 # prometheus_client reads it when it is imported, and then keeps each process's numbers in files there
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-_METRICS_OCTETS = 512 * 1024  # of each file: room for the numbers of some hundred upstreams
+# Of each file: room for the numbers of six hundred upstreams, however long their names are.
+_METRICS_OCTETS = {"counter": 512 * 1024, "histogram": 2048 * 1024}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ def _reserve(metrics_directory: Path, relays: int) -> None:
     killed by SIGBUS: the parent as well, and with it the node.
     """
     for process in ("main", "parent", "admin", *(f"relay-{index}" for index in range(relays))):
-        for kind in ("counter", "histogram"):
-            (metrics_directory / f"{kind}_{process}.db").write_bytes(bytes(_METRICS_OCTETS))
+        for kind, octets in _METRICS_OCTETS.items():
+            (metrics_directory / f"{kind}_{process}.db").write_bytes(bytes(octets))
 
 
 def certificates_of(config: Config) -> tuple[CertificatePaths, ...]:

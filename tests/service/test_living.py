@@ -1,8 +1,11 @@
 """A node while it runs: what dies comes back, and whoever asks is told."""
 
 import os
+import shutil
 import signal
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay.certificates import ensure_self_signed
-from tests.kit.node import BASIC, HELLO, LISTENER, Node
+from tests.kit.node import BASIC, HELLO, LISTENER, ROOT, Node
 from tests.service.conftest import MakeNode
 
 
@@ -57,6 +60,29 @@ def test_counting_needs_no_more_of_the_disk_than_it_has(running: Node) -> None:
     files = list((running.data_dir / "run" / "metrics").iterdir())
     assert {"counter_parent.db", "histogram_relay-0.db"} <= {file.name for file in files}
     assert [file.name for file in files if file.stat().st_blocks * 512 < file.stat().st_size] == []
+
+
+COUNT_FOR_MANY = """
+from relay import log
+from relay.mail.disposition import Disposition
+from relay.mail.reply import Reply
+log.configure(style="json", level="error", node="n", process="relay-0")
+for number in range(600):
+    for disposition in Disposition:
+        log.attempt_finished(
+            delivery="1", number=1, upstream=f"{number:064}", seconds=1.0, disposition=disposition,
+            recipients=1, reply=Reply(250, "0.0", "Ok"),
+        )
+"""
+
+
+def test_nor_does_it_when_there_are_hundreds_of_upstreams(running: Node, tmp_path: Path) -> None:
+    shutil.copytree(running.data_dir / "run" / "metrics", tmp_path, dirs_exist_ok=True)
+    sizes = {file: file.stat().st_size for file in tmp_path.glob("*_relay-0.db")}
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", COUNT_FOR_MANY], cwd=ROOT, env=environment, check=True)
+    assert {file: file.stat().st_size for file in sizes} == sizes, "none had to grow"
+    assert b"0599" in (tmp_path / "histogram_relay-0.db").read_bytes()
 
 
 def test_a_killed_admin_process_comes_back(running: Node) -> None:
