@@ -66,7 +66,8 @@ class TlsLayer:
         """Return what is to be written to the connection: what TLS itself has to say, and *plaintext*.
 
         Behind the last of it our direction is closed properly, so that the other side can tell an end
-        from a cut.
+        from a cut.  Raises ssl.SSLError when nothing can be sealed: so it is once the other side has begun
+        a handshake message and not ended it, for then OpenSSL wants the rest first.
         """
         if plaintext:
             self._session.write(plaintext)

@@ -46,7 +46,11 @@ class Wire:
         octets = b"".join(self.said)
         self.said.clear()
         if self.tls is not None and (octets or is_last or not self.tls.can_wait):
-            octets = self.tls.seal(octets, is_last=is_last)
+            try:
+                octets = self.tls.seal(octets, is_last=is_last)
+            except ssl.SSLError:  # nothing can reach the other side any more
+                self.abort()
+                return
         if octets:
             self._transport.write(octets)
 

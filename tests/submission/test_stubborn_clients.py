@@ -1,0 +1,43 @@
+"""Clients that say things nobody has a use for, or take nothing: the door neither stumbles nor hoards."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from tests.delivery.office import eventually
+from tests.kit.converse import Client
+from tests.kit.house import House
+from tests.kit.records import Records, telling
+
+async def shaken_hands(house: House, tmp_path: Path) -> tuple[Client, int, Records]:
+    """A client that was greeted on the implicit port, its socket, and what it could say there."""
+    secrets = tmp_path / "secrets"
+    pipes = await asyncio.open_connection("127.0.0.1", house.ports["submissions"], ssl=telling(secrets))
+    client = Client(*pipes)
+    assert (await client.reply()).startswith("220")
+    return client, client.writer.get_extra_info("socket").fileno(), Records(secrets)
+
+
+async def test_half_a_handshake_message_before_our_answer_ends_the_connection(
+    house: House, tmp_path: Path
+) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+    client, fd, records = await shaken_hands(house, tmp_path)
+    os.write(fd, records.words(b"NOOP\r\n") + records.half_a_key_update())
+    assert await client.reply() == ""
+    await eventually(lambda: not house.door.sessions)
+    assert not faults
+    await client.close()
+
+
+async def test_half_a_handshake_message_does_not_hinder_our_goodbyes_to_others(
+    house: House, tmp_path: Path
+) -> None:
+    client, fd, records = await shaken_hands(house, tmp_path)
+    os.write(fd, records.half_a_key_update())
+    await asyncio.sleep(0.05)
+    for server in house.door.sessions:
+        server.time_is_up()
+    assert await client.reply() == ""
+    await client.close()
