@@ -12,6 +12,7 @@ from contextlib import suppress
 from relay.certificates import end_point_of
 
 _READ = 16 * 1024  # octets: no record holds more (RFC 8446 §5.1), and a read brings one
+_MOST_WAITING = 4 * 1024  # octets of what TLS has to say, before it is said for its own sake
 
 
 class TlsLayer:
@@ -21,9 +22,9 @@ class TlsLayer:
         "_context",
         "_end_point",
         "_incoming",
+        "_is_patient",
         "_outgoing",
         "_session",
-        "can_wait",
         "has_ended",
         "is_established",
     )
@@ -34,9 +35,7 @@ class TlsLayer:
         self._end_point = end_point_of(context)  # now: the context may be given another certificate
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.is_established = False
-        # Whether what TLS itself has to say may go with our next words.  In 1.3 those are tickets and
-        # new keys (RFC 8446 §4.6), for which nobody waits; in 1.2 it may be the end of the handshake.
-        self.can_wait = False
+        self._is_patient = False
         self.has_ended = False  # the other side said goodbye: nothing more will come
 
     def receive(self, ciphertext: bytes) -> bytes:
@@ -51,7 +50,7 @@ class TlsLayer:
             if not self.is_established:
                 self._session.do_handshake()
                 self.is_established = True
-                self.can_wait = self._session.version() == "TLSv1.3"
+                self._is_patient = self._session.version() == "TLSv1.3"
             # Each call into OpenSSL lets other threads run and costs as much as a command does: so none
             # is made only to be told that there is nothing more.  A read leaves nothing of its record.
             while self._incoming.pending and not self.has_ended:
@@ -75,6 +74,15 @@ class TlsLayer:
             with suppress(ssl.SSLError):  # it wants the other side's goodbye, for which nobody waits
                 self._session.unwrap()
         return self._outgoing.read()
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether what TLS itself has to say may go with our next words.
+
+        In 1.3 those are tickets and new keys (RFC 8446 §4.6), for which nobody waits; but a client that
+        asks for new keys without end must not have us hoard them.  In 1.2 it may be the end of the handshake.
+        """
+        return self._is_patient and self._outgoing.pending < _MOST_WAITING
 
     @property
     def end_point(self) -> bytes | None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 from tests.delivery.office import eventually
-from tests.kit.converse import Client
+from tests.kit.converse import SECONDS, Client
 from tests.kit.house import House
 from tests.kit.records import Records, telling
 
@@ -41,3 +42,17 @@ async def test_half_a_handshake_message_does_not_hinder_our_goodbyes_to_others(
         server.time_is_up()
     assert await client.reply() == ""
     await client.close()
+
+
+async def test_new_keys_that_a_client_asks_for_without_end_are_not_hoarded(
+    house: House, tmp_path: Path
+) -> None:
+    client, fd, records = await shaken_hands(house, tmp_path)
+    transport = client.writer.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.pause_reading()
+    for _ in range(500):
+        os.write(fd, records.key_update())
+    with socket.socket(fileno=os.dup(fd)) as raw:
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(raw, 4096), SECONDS)
+    transport.abort()
