@@ -74,7 +74,7 @@ class Room:
         if self._until is not None:
             self.keep_up(server)
         if self._looking is None:
-            server.wire.resume()
+            server.read_on()
 
     def release(self) -> None:
         """Give everything back."""

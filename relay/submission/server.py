@@ -80,6 +80,7 @@ class Server(SMTP):
         self.client = client  # whom a balancer speaks for
         self._framer = Framer()
         self._is_waiting = False  # for an answer that takes its time
+        self._is_unheard = False  # the client does not take our replies
         self._parting: Reply | None = None  # to be said once what is being waited for is done
         self._is_closing = False
         self._has_ended = False
@@ -155,6 +156,7 @@ class Server(SMTP):
     def eof_received(self) -> bool:
         """The client will say no more; what it asked for before is still answered."""
         self._has_ended = True
+        self.wire.pause()  # under TLS there may come more, and nobody would take it
         if not self._is_waiting:
             self._close()
         return self._is_waiting
@@ -170,12 +172,13 @@ class Server(SMTP):
 
     def pause_writing(self) -> None:
         """The client does not read our replies: read no more of its commands."""
+        self._is_unheard = True
         self.wire.pause()
 
     def resume_writing(self) -> None:
         """It reads again."""
-        if not self._is_waiting:
-            self.wire.resume()
+        self._is_unheard = False
+        self.read_on()
 
     # --- what verbs may ask for -------------------------------------------------------------
 
@@ -210,6 +213,11 @@ class Server(SMTP):
     def stop_keeping(self) -> None:
         """Keep no more of the message that is arriving, but go on looking for its end."""
         self._framer.stop_keeping()
+
+    def read_on(self) -> None:
+        """Take in what comes, unless there is another reason yet to let the client wait."""
+        if not (self._is_waiting or self._is_unheard or self._has_ended or self.room.is_waiting):
+            self.wire.resume()
 
     def start_tls(self) -> None:
         """Send what was said so far in the clear, forget what was heard, and begin TLS."""
@@ -317,7 +325,7 @@ class Server(SMTP):
             return
         if self._parting is not None:
             self.say_goodbye(self._parting)
-        self.wire.resume()
+        self.read_on()
         self._advance()
         if self._has_ended and not self._is_waiting:
             self._close()
