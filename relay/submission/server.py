@@ -28,6 +28,7 @@ from relay.submission.carrying import call_when_done
 from relay.submission.ended import note_tls_failure
 from relay.submission.framing import Chunk, Content, Frame, Framer, Line, LineTooLong, Mode
 from relay.submission.patience import Tally
+from relay.submission.proxy import plain_address
 from relay.submission.replies import reply_for
 from relay.submission.room import Room
 from relay.submission.transaction import Transaction
@@ -97,8 +98,9 @@ class Server(SMTP):
         peer: Any = transport.get_extra_info("peername") or ("", 0)
         if self.client is not None:
             peer = (self.client.address, self.client.port)
+        address = plain_address(str(peer[0]))  # one client is one client, on "::" as on "0.0.0.0"
         self._begin_session(
-            Session(self.door.new_session_id(), self.port.listener.name, str(peer[0]), int(peer[1]))
+            Session(self.door.new_session_id(), self.port.listener.name, address, int(peer[1]))
         )
         self.session.peer = peer
         self.deadline = monotonic() + self.tally.patience.handshake

@@ -18,7 +18,7 @@ from relay.submission import replies
 from relay.submission.patience import Tally, patience_of
 from tests.delivery.office import eventually
 from tests.kit.converse import Client
-from tests.kit.house import PASSWORD, House
+from tests.kit.house import LISTENERS, PASSWORD, House
 
 USUAL = patience_of(Settings())
 LETTER = b"From: ann@example.com\r\n\r\nHello\r\n.\r\n"
@@ -236,3 +236,16 @@ def test_the_longest_line_is_found(lengths: list[int], ends: bool, most: int) ->
 def test_every_limit_is_a_setting_and_long_enough_for_honest_clients() -> None:
     assert USUAL.idle >= timedelta(minutes=5).total_seconds(), "RFC 5321 §4.5.3.2.7"
     assert patience_of(replace(Settings(), max_errors=7)).errors == 7
+
+
+async def test_one_client_is_counted_once_however_its_address_is_written(house: House) -> None:
+    house.set("max_connections_per_address", "1")
+    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    await house.door.listen(LISTENERS["plain"], [both])
+    first = await Client.connect(both.getsockname()[1])  # comes as ::ffff:127.0.0.1
+    assert (await first.reply()).startswith("220")
+    assert [server.session.facts.peer_address for server in house.door.sessions] == ["127.0.0.1"]
+    second = await Client.connect(house.ports["plain"])
+    assert (await second.reply()).startswith("421")
+    await first.close()
+    await second.close()
