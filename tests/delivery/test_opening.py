@@ -3,12 +3,23 @@
 import asyncio
 import base64
 import ssl
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from relay.clock import SystemClock
 from relay.delivery.classify import Scope, Step, Trouble
@@ -127,6 +138,38 @@ async def test_the_servers_own_certificate_may_be_pinned(authority: trustme.CA) 
     async with FakeUpstream(tls=context) as upstream:
         pinned = leaf.cert_chain_pems[0].bytes().decode()
         await deliver_one(await connect(upstream, tls=Tls.STARTTLS, pinned_ca=pinned))
+
+
+def as_a_small_authority_issues(authority: trustme.CA, path: Path) -> ssl.SSLContext:
+    """A server's TLS with a certificate that does not name the key of *authority* that signed it."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True)
+    )
+    signer = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    pieces = (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        leaf.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM),
+    )
+    path.write_bytes(b"".join(pieces))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+async def test_a_pinned_authority_need_not_keep_to_all_of_rfc_5280(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    async with FakeUpstream(tls=as_a_small_authority_issues(authority, tmp_path / "pem")) as upstream:
+        await deliver_one(await connect(upstream, tls=Tls.STARTTLS, pinned_ca=pem(authority)))
 
 
 async def test_an_upstream_without_starttls_gets_no_mail_in_the_clear() -> None:
