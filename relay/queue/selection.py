@@ -27,8 +27,9 @@ class Selection:
     """Deliveries that fit all that is named; nothing named means all of them.
 
     `sender` and `recipient` are an address or a whole domain, in either case; `recipient` finds deliveries
-    that are still to go there, whoever else they are for.  A `tag` is found in either case, too (SQLite
-    knows the cases of ASCII alone).  `accepted_before` is for what lies here for long already.
+    that are still to go there, whoever else they are for.  A `tag` is found in either case, too
+    (of letters beyond ASCII, PostgreSQL knows the cases by its locale).  `accepted_before` is for what lies
+    here for long already.
     """
 
     message_ids: tuple[str, ...] | None = None
@@ -86,7 +87,7 @@ def _is_of(column: Column[str], wanted: str) -> ColumnElement[bool]:
     local, at, domain = wanted.rpartition("@")
     spellings = {domain.lower(), fold_domain(domain)}
     if at and local:
-        return func.lower(column).in_([f"{local.lower()}@{spelled}" for spelled in spellings])
+        return func.lower(column).in_([func.lower(f"{local}@{spelled}") for spelled in spellings])
     return or_(
         *(func.lower(column).endswith(f"@{spelled}", autoescape=True) for spelled in sorted(spellings))
     )

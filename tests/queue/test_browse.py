@@ -109,6 +109,20 @@ def test_a_page_may_show_a_selection_only(engine: Engine) -> None:
     assert len(lines) == 2
 
 
+def test_letters_beyond_ascii_are_found_as_they_were_written_and_in_the_other_case(engine: Engine) -> None:
+    envelope = make_envelope("Åsa@example.com", ["Élan@example.org"])
+    keep(engine, make_acceptance(envelope=envelope, tag="Été"))
+    wanted = [
+        Selection(tag="Été"),
+        Selection(recipient="Élan@example.org"),
+        Selection(sender="Åsa@example.com"),
+    ]
+    if engine.dialect.name == "sqlite":  # PostgreSQL goes by its locale, which the tests' does not have
+        wanted += [Selection(tag="éTÉ"), Selection(recipient="élan@example.org")]
+    for selection in wanted:
+        assert len(read_with(engine, queue_page, selection=selection).lines) == 1, selection
+
+
 def test_pages_follow_each_other_without_gap_or_repetition(engine: Engine) -> None:
     for hour in range(4):
         at = NOON - hour * HOUR
