@@ -66,7 +66,7 @@ class Gate(asyncio.Protocol):
     def _let_in(self, header: ProxyHeader) -> None:
         self._patience.cancel()
         self.door.has_waited(self)
-        server = Server(self.door.handler, self.door, self.port, client=header.client)
+        server = Server(self.door, self.port, client=header.client)
         self._transport.set_protocol(server)
         server.connection_made(self._transport)
         if rest := self._heard[header.length :]:

@@ -88,7 +88,7 @@ class Door:
 
     def _enter(self, port: Port) -> asyncio.Protocol:
         """Who answers a new connection."""
-        return Gate(self, port) if port.listener.proxy_from else Server(self.handler, self, port)
+        return Gate(self, port) if port.listener.proxy_from else Server(self, port)
 
     async def sweep(self) -> None:
         """End the sessions whose time is up, again and again: one timer for all of them."""

@@ -40,7 +40,6 @@ from relay.submission.wire import Wire
 if TYPE_CHECKING:
     from relay.policy.submission import User
     from relay.submission.auth import Exchange
-    from relay.submission.handler import Handler
     from relay.submission.listener import Door, Port
     from relay.submission.proxy import Client
 
@@ -64,11 +63,9 @@ class Server(SMTP):
     session: ServerSession
     envelope: Transaction
 
-    def __init__(self, handler: Handler, door: Door, port: Port, *, client: Client | None = None) -> None:
+    def __init__(self, door: Door, port: Port, *, client: Client | None = None) -> None:
         # Not SMTP.__init__: it makes a stream reader and looks through both objects for hooks by
-        # name, two milliseconds for each connection.  What inherited code reads is set here.
-        self.event_handler = handler
-        self._handle_hooks = door.hooks
+        # name, two milliseconds for each connection.
         self.hostname = door.hostname
         self.loop = door.loop
         self.door = door
