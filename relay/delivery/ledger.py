@@ -60,8 +60,7 @@ class Ledger:
         return self._kept_waiting > 0 or self._unwritten >= MOST_UNWRITTEN
 
     def enter(self, held: Held, settlement: Settlement) -> None:
-        """Write *settlement* down, sooner or later."""
-        settlement = _slim(settlement)
+        """Write *settlement* down, sooner or later; the letter itself need not come with it."""
         if not self._unwritten:
             self._all_written.clear()
         self._unwritten += 1
@@ -115,10 +114,3 @@ class Ledger:
         self._on_settled(held, settlement, settled)
         if was_stuck and not self.is_stuck:
             self._on_free()
-
-
-def _slim(settlement: Settlement) -> Settlement:
-    """The same without the letter itself, which need not travel to the scribe a second time."""
-    if settlement.claimed.content is None:
-        return settlement
-    return settlement._replace(claimed=settlement.claimed._replace(content=None))

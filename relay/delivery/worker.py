@@ -237,7 +237,8 @@ class Worker:
     async def _give_up(self, held: Held, last: LastWords, now: datetime) -> None:
         content = await self._clerk.content_of(held)
         try:
-            settlement = settlement_of_expired(held.claimed, content or b"", last, now, self._clerk.rules())
+            claimed = held.claimed._replace(content=None)  # it need not travel to the scribe a second time
+            settlement = settlement_of_expired(claimed, content or b"", last, now, self._clerk.rules())
             self._clerk.enter(held, settlement)
         finally:
             self._clerk.content_done(held)
