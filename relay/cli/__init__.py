@@ -37,8 +37,7 @@ from relay.cli import (
     user,
     user_limits,
 )
-from relay.cli.command import Config, Debug, Json
-from relay.cli.desk import Options
+from relay.cli.command import before
 from relay.cli.faults import FAILED, USAGE
 from relay.cli.printing import complain
 
@@ -83,11 +82,11 @@ def app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    whole.callback()(_before)
+    whole.callback()(before)
     for name, verb in VERBS.items():
         whole.command(name)(verb)
     for name, noun in NOUNS.items():
-        whole.add_typer(noun, name=name)
+        whole.add_typer(noun, name=name, callback=before)
     return whole
 
 
@@ -111,10 +110,6 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return code if isinstance(code, int) else 0
-
-
-def _before(ctx: typer.Context, config: Config = None, as_json: Json = False, debug: Debug = False) -> None:
-    ctx.obj = Options(config, as_json, debug)
 
 
 def _usage(mistake: typer.TyperException) -> str:

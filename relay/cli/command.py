@@ -79,7 +79,12 @@ def reported(options: Options) -> Iterator[None]:
         raise typer.Exit(explained.exit_code) from None
 
 
+def before(ctx: typer.Context, config: Config = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Take what is given before a noun or its verb: `relay --json user list`, `relay user --json list`."""
+    ctx.obj = _options(ctx, config=config, as_json=as_json, debug=debug)
+
+
 def _options(ctx: typer.Context, *, config: Path | None, as_json: bool, debug: bool) -> Options:
-    """What was given with the command, or else before it: `relay --json user list`."""
-    before = ctx.find_root().obj or Options()
-    return Options(config or before.config, as_json or before.as_json, debug or before.debug)
+    """What was given here, or else before."""
+    earlier = ctx.obj or Options()
+    return Options(config or earlier.config, as_json or earlier.as_json, debug or earlier.debug)

@@ -10,7 +10,7 @@ import typer
 
 from relay.cli import credential
 from relay.cli.asking import confirm, password_from_stdin
-from relay.cli.command import at_the_desk
+from relay.cli.command import at_the_desk, before
 from relay.cli.desk import Desk
 from relay.cli.faults import USAGE, Failed
 from relay.cli.shown import Cell, Shown, Table, Tone
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relay.accounts.profile import Profile
 
 app = typer.Typer(no_args_is_help=True, help="Who may submit, and as whom.")
-app.add_typer(credential.app, name="credential")
+app.add_typer(credential.app, name="credential", callback=before)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The login name: a word or an e-mail address.")]
 Senders = Annotated[

@@ -26,7 +26,10 @@ def relay(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[s
 
 
 def test_the_options_of_every_command_may_stand_before_or_behind_it(run: Run, engine: Engine) -> None:
-    assert run("--json", "user", "list").document == run("user", "list", "--json").document == []
+    for line in ("--json user list", "user --json list", "user list --json"):
+        assert run(*line.split()).document == []
+    run("user", "add", "ann")
+    assert run("user", "--json", "credential", "list", "ann").document[0]["name"] == "default"
 
 
 def test_without_a_database_looking_makes_none_and_says_what_would(run: Run, nothing: Path) -> None:
