@@ -22,6 +22,7 @@ from relay.db.storage import Storage
 from relay.mail.reply import Reply
 from relay.notify.mismatch import sender_mismatch_notice
 from relay.policy import Stage, decide
+from relay.policy.checks.size import larger_than
 from relay.policy.decision import ACCEPT, Decision, Hold, Omit, Reject, Rewrite
 from relay.policy.mismatch import told
 from relay.policy.submission import Limits, Submission, User
@@ -134,6 +135,11 @@ class Handler:
         del letter  # what is stamped is a copy: a large letter need not be there twice during the commit
         said = await keep(self._office, user, made, self._used_up)
         return self._refuse(session, envelope, said.rule, said.reply) if isinstance(said, Reject) else said
+
+    def too_large(self, session: ServerSession, envelope: Transaction, limit: int) -> Reply:
+        """Refuse a message of which more came than *limit* octets: no more of it was kept."""
+        refused = larger_than(limit)
+        return self._refuse(session, envelope, refused.rule, refused.reply)
 
     # --- may it? ------------------------------------------------------------------------------
 

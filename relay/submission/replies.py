@@ -46,7 +46,6 @@ BAD_PARAMETER = Reply(501, "5.4", "Bad parameter value")
 BAD_HEADER = Reply(554, "6.0", "Bad message header")
 BARE_NEWLINE = Reply(554, "6.0", "The message has a bare CR or LF; lines end with CRLF")
 LINE_OF_MESSAGE_TOO_LONG = Reply(554, "6.0", "The message has too long a line")
-MESSAGE_TOO_LARGE = Reply(552, "3.4", "Message too large")
 
 # Security
 TLS_NEEDED = Reply(530, "7.0", "Issue STARTTLS first")

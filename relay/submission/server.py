@@ -244,6 +244,10 @@ class Server(SMTP):
         """Call the handler's hook *name*; what it says is to be understood by `as_reply`."""
         return self.door.hooks[name](self, self.session, self.envelope, *arguments)
 
+    def too_large(self) -> Reply:
+        """Refuse the message that came, or comes, without keeping more of it than `limits_size`."""
+        return self.door.handler.too_large(self.session, self.envelope, self.limits_size)
+
     @property
     def limits_size(self) -> int:
         """The largest message taken, in octets."""

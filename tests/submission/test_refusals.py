@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from io import StringIO
 
 from relay.db.database import Database
 from relay.db.engine import read_with
@@ -15,7 +16,7 @@ from tests.kit.clock import HandClock
 from tests.kit.converse import Client
 from tests.kit.house import House
 from tests.kit.makers import new_id
-from tests.submission.test_messages import log_in, send
+from tests.submission.test_messages import LETTER, log_in, send
 
 NO = Reply(550, "7.1", "No")
 
@@ -39,6 +40,27 @@ async def test_a_refused_message_can_be_found_by_all_that_is_known_of_it(house: 
     assert event.facts["helo"] == "laptop.example.com"
     assert found(house.db, rule="sender", peer="127.", since=event.at) == [event]
     assert found(house.db, user="bob") == found(house.db, since=event.at + timedelta(seconds=1)) == []
+
+
+async def test_what_grows_too_large_is_remembered_as_what_says_so_beforehand(
+    house: House, lines: StringIO
+) -> None:
+    house.set("max_message_bytes", "64K")
+    client = await log_in(house)
+    said = [
+        await client.ask("MAIL FROM:<ann@example.com> SIZE=70000"),
+        await send(client, LETTER + b"x" * 70_000 + b"\r\n"),
+    ]
+    for line in ("MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>"):
+        await client.ask(line)
+    await client.send(b"BDAT 70000 LAST\r\n" + b"x" * 70_000)
+    said.append(await client.reply())
+    assert said == ["552 5.3.4 The message is larger than 65536 octets, the most that is taken here"] * 3
+    await client.close()
+    await house.door.handler.refusals.flush()
+    (event,) = found(house.db, user="ann")
+    assert (event.rule, event.reply) == ("fits_size", said[0])
+    assert lines.getvalue().count('"rule": "fits_size"') == len(said)
 
 
 async def test_without_any_upstream_mail_is_refused_for_now(house: House) -> None:

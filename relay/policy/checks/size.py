@@ -16,4 +16,9 @@ def fits_size(submission: Submission) -> Decision:
     octets = submission.octets or submission.envelope.size_declared or 0
     if limit is None or octets <= limit:
         return ACCEPT
+    return larger_than(limit)
+
+
+def larger_than(limit: int) -> Reject:
+    """What is said of a message of more than *limit* octets."""
     return Reject(TOO_LARGE.saying(TOO_LARGE.text.format(limit=limit)), "fits_size")

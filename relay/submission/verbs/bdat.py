@@ -36,7 +36,7 @@ def _refusal(server: Server, octets: int) -> Reply | None:
     if (reply := obstacle(server, LOGIN) or nobody_to_send_to(server)) is not None:
         return reply
     if server.envelope.chunk_octets + octets > server.limits_size:
-        return replies.MESSAGE_TOO_LARGE
+        return server.too_large()
     return None
 
 

@@ -55,7 +55,7 @@ async def take_content(server: Server, content: Content) -> Reply:
     """Give the message to the handler; whatever comes of it, the transaction is over."""
     try:
         if content.octets is None:
-            return replies.NO_ROOM if server.room.has_run_out else replies.MESSAGE_TOO_LARGE
+            return replies.NO_ROOM if server.room.has_run_out else server.too_large()
         server.envelope.content = content.octets
         del content  # a large message is there once only, in the envelope, while the handler works on it
         return await hand_in(server)
