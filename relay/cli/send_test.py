@@ -8,7 +8,10 @@ import typer
 
 from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
+from relay.cli.faults import FAILED, OK, TRY_LATER
 from relay.cli.shown import Shown
+
+_CODES = {"delivered": OK, "open": TRY_LATER}  # by what became of its one recipient
 
 
 @at_the_desk
@@ -35,7 +38,10 @@ def send_test(
     ] = False,
     wait: Annotated[int, typer.Option(metavar="SECONDS", min=0, help="How long to wait for its end.")] = 15,
 ) -> Shown:
-    """Send a real message through the relay's own port, as a client would, and tell what became of it."""
+    """Send a real message through the relay's own port, as a client would, and tell what became of it.
+
+    Exit code 1 if it was refused or failed, 75 if it still waits.
+    """
     from relay.accounts.users import find
     from relay.cli import stories, trial
 
@@ -46,4 +52,9 @@ def send_test(
         message_id = trial.submit(door, account.name, password, letter)
     trial.wait_for_end(desk, message_id, seconds=wait)
     told = stories.tell(desk, message_id)
-    return Shown(told.document, (f"Taken by {door.host}:{door.port} as {message_id}.", "", *told.parts))
+    (recipient,) = told.document["recipients"]
+    return Shown(
+        told.document,
+        (f"Taken by {door.host}:{door.port} as {message_id}.", "", *told.parts),
+        exit_code=_CODES.get(recipient.state, FAILED),
+    )

@@ -88,6 +88,19 @@ def test_what_goes_wrong_is_told_in_the_relays_own_words(
     assert said in answer.err
 
 
+def test_a_message_that_fails_behind_the_door_is_no_success(run: Run, send: Run, node: Node) -> None:
+    config = ("--config", str(node.config))
+    run("upstream", "add", "narrow", "--kind", "sandbox", *config)
+    run("upstream", "limits", "narrow", "--largest", "100", *config)
+    run("user", "add", "verbose", "--sender", "example.com", "--upstream", "narrow", *config)
+    for _ in range(20):  # it is heard of within a second or so; what came before that is delivered
+        answer = send("--user", "verbose")
+        if answer.code != 0:
+            break
+    assert answer.code == 1
+    assert "552 5.3.4 The message is larger than any upstream of its route may be given" in answer.out
+
+
 def test_who_may_not_send_is_told_before_anything_is_sent(run: Run, node: Node) -> None:
     config = ("--config", str(node.config))
     run("user", "add", "mute", *config)
@@ -114,9 +127,11 @@ def test_a_stopped_relay_accepts_mail_and_sends_it_when_it_is_started_again(
 
     run("queue", "stop", "--reason", "moving house", *config)
     for _ in range(20):  # it is heard of within a second or so; what came before that is delivered
-        message = send("--wait", "1", "--json").document["id"]
+        answer = send("--wait", "1", "--json")
+        message = answer.document["id"]
         if delivery_of(message)["state"] == "queued":
             break
+    assert answer.code == 75, "it is not delivered yet"
     assert delivery_of(message)["waiting"]["why"] == "stopped"
     assert "moving house" in run("queue", "list", *config).out
     run("queue", "start", *config)
