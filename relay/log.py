@@ -239,9 +239,9 @@ def left_alone(*, delivery: str, upstream: str, reason: str) -> None:
     _emit("left_alone", delivery=delivery, upstream=upstream, reason=reason)
 
 
-def bounced(*, message: str, bounce: str, recipients: int) -> None:
-    """A report of what failed for good is on its way to the sender."""
-    _emit("bounced", message=message, bounce=bounce, recipients=recipients)
+def reported(*, message: str | None, report: str) -> None:
+    """Its sender is told what became of a message: that it failed, is late, or was passed on."""
+    _emit("reported", message=message, report=report)
 
 
 def archive_failed(*, archive: str, original: str, copy: str, reply: str) -> None:

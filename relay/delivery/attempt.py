@@ -119,13 +119,9 @@ def tell(settlement: Settlement) -> None:
 
 def announce_followers(settlement: Settlement, accepted: Collection[str]) -> None:
     """Log the messages of our own that came of it, by the ids of those that were *accepted*."""
-    failed = sum(o.disposition is not Disposition.DELIVERED for o in settlement.outcomes)
     for follower in settlement.bounces:
-        if follower.id not in accepted:
-            continue
-        announce(follower)
-        if follower.origin is Origin.BOUNCE:
-            log.bounced(message=settlement.claimed.key.message_id, bounce=follower.id, recipients=failed)
+        if follower.id in accepted:
+            announce(follower)
 
 
 def announce(ours: Acceptance) -> None:
@@ -139,6 +135,8 @@ def announce(ours: Acceptance) -> None:
         recipients=len(ours.envelope.recipients),
         octets=len(ours.content),
     )
+    if ours.origin is Origin.BOUNCE:
+        log.reported(message=ours.about, report=ours.id)
 
 
 def _outcomes(recipients: Sequence[Recipient], replies: Mapping[int, Reply]) -> tuple[Outcome, ...]:

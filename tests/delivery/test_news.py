@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from email import message_from_bytes
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -64,6 +65,22 @@ async def test_success_is_reported_where_the_upstream_will_not(db: Database, ups
         (report,) = await reports(office)
     assert (report["Action"], report["Status"]) == ("relayed", "2.0.0")
     assert report["Remote-MTA"] == "dns; [127.0.0.1]"
+
+
+async def test_the_log_tells_of_every_report_and_of_which_message_it_is(
+    db: Database, upstream: FakeUpstream, lines: StringIO
+) -> None:
+    upstream.on("RCPT", "550 5.1.1 No", matching="bob", times=1)
+    office = Office(db, upstream_at(upstream.port))
+    async with office.open():
+        of = []
+        for notify in (None, "SUCCESS"):
+            of.append(await send(office, asking(notify)))
+            await office.until_state(of[-1], "done")
+        made = [message.id for message in await office.messages(Origin.BOUNCE)]
+    events = [json.loads(line) for line in lines.getvalue().splitlines()]
+    told = [(each["message"], each["report"]) for each in events if each["event"] == "reported"]
+    assert told == list(zip(of, made, strict=True))
 
 
 @pytest.mark.parametrize("notify", [None, "NEVER", "FAILURE,DELAY"])
