@@ -155,7 +155,8 @@ def _not_due(one: Standing) -> Waiting | None:
     if one.reason is None and not one.attempts:
         why, told = Why.SCHEDULED, f"Scheduled: not to be sent before {_moment(one.due_at)}"
     else:
-        why, told = Why.RETRY, f"Tried again at {_moment(one.due_at)}: {one.reason or 'it was given back'}"
+        because = f": {one.reason}" if one.reason else ""  # mail that was held has none any more
+        why, told = Why.RETRY, f"Tried again at {_moment(one.due_at)}{because}"
     return Waiting(why, told, until=one.due_at, estimated_at=one.due_at)
 
 

@@ -72,6 +72,8 @@ def test_what_is_due_later_is_scheduled_or_tried_again() -> None:
     assert again.why is Why.RETRY
     assert again.sentence == "Tried again at 2026-03-02 12:01:00 UTC: 451 4.3.0 Not now"
     assert again.estimated_at == NOON + MINUTE
+    released = explain(replace(later, attempts=1), AROUND)
+    assert released == replace(again, sentence="Tried again at 2026-03-02 12:01:00 UTC")
 
 
 def test_a_stop_is_told_by_how_far_it_goes() -> None:
