@@ -28,7 +28,7 @@ _ENDS = {
 }
 _PERHAPS = (
     "try {number}: the line broke when the upstream had the whole message, before its answer: perhaps "
-    "delivered. It is sent again late, and unchanged: by its Message-ID a receiver can tell."
+    "delivered. If it is sent again, then late and unchanged: by its Message-ID a receiver can tell."
 )
 _LOST = (
     "try {number}: the process that had it died without a word. If the message was out by then, it was "
@@ -40,7 +40,7 @@ _FOLLOWERS = {
 }
 _ORIGINS = {
     Origin.SUBMISSION: "submitted",
-    Origin.BOUNCE: "a report of failed delivery, made here",
+    Origin.BOUNCE: "a report to the sender of a message, made here",
     Origin.ARCHIVE: "a copy for an upstream's archive, made here",
     Origin.NOTICE: "a notification, made here",
     Origin.CONSOLE: "sent from the console",

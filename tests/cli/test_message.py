@@ -97,7 +97,9 @@ def test_what_was_made_of_a_message_is_told_with_it_and_the_other_way_round(
         (report, "delivered"),
         (copy, "failed"),
     ]
-    assert f"message {original}\n" in run("message", "show", report).out
+    its_own = run("message", "show", report).out
+    assert "  a report to the sender of a message, made here\n" in its_own
+    assert f"message {original}\n" in its_own
     assert run("message", "show", copy, "--json").document["about"] == original
 
 

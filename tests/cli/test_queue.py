@@ -193,6 +193,14 @@ def test_whoever_tries_again_what_perhaps_arrived_is_warned(run: Run, engine: En
     assert run("queue", "retry", "--all", "--json").document == {"deliveries": 0, "perhaps_delivered": 0}
 
 
+def test_no_further_try_is_promised_of_mail_that_was_given_up(run: Run, engine: Engine, take: Take) -> None:
+    message = take(due_at=LATER)
+    cut_off(engine, message, was_whole=True)
+    run("queue", "cancel", message, "--yes")
+    told = run("message", "show", message).out
+    assert "perhaps delivered. If it is sent again, then late and unchanged" in told
+
+
 def test_mail_is_named_by_what_it_is(run: Run, take: Take) -> None:
     young = take(tag="invoices")
     yesterday = datetime.now(UTC) - timedelta(days=1)
