@@ -143,7 +143,7 @@ def hold(
     *,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why, for whoever looks at it.")
-    ] = "held by the operator",
+    ] = "by the operator",
 ) -> Order:
     """Stop mail until it is released; what is being delivered at the moment is not stopped."""
     from relay.queue import control
