@@ -20,6 +20,11 @@ _LIFETIME = timedelta(days=825)  # Apple's programs refuse what is valid for lon
 _RENEWED_BEFORE_END = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=1)
 
+_WORDS = {  # by what stands in OpenSSL's own
+    "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
+    "PEM lib": "the one holds no certificate, or the other no private key, in PEM form",
+}
+
 
 class CertificatePaths(NamedTuple):
     """Where a certificate (with its chain) and its private key lie, both in PEM."""
@@ -35,7 +40,10 @@ class ServerContext(ssl.SSLContext):
 
     def show(self, paths: CertificatePaths) -> None:
         """Show this certificate from now on.  Raises OSError (ssl.SSLError is one) if it cannot be used."""
-        self.load_cert_chain(*paths, password=_refuse_password)
+        try:
+            self.load_cert_chain(*paths, password=_refuse_password)
+        except ssl.SSLError as fault:
+            raise ssl.SSLError(fault.errno, _in_words(fault)) from None
         self.end_point = _end_point(x509.load_pem_x509_certificate(paths.certificate.read_bytes()))
 
 
@@ -139,7 +147,13 @@ def _end_point(certificate: x509.Certificate) -> bytes | None:
 
 def _refuse_password() -> str:
     # Left to itself OpenSSL asks at the terminal, and a service would wait there for ever.
-    raise ssl.SSLError("the private key is locked with a password; store it without one")
+    raise ssl.SSLError(0, "the private key is locked with a password; store it without one")
+
+
+def _in_words(fault: ssl.SSLError) -> str:
+    """What OpenSSL's verdict on two files means to whoever put them there."""
+    said = str(fault)
+    return next((words for sign, words in _WORDS.items() if sign in said), said)
 
 
 def _will_do(paths: CertificatePaths, now: datetime) -> bool:

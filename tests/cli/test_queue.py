@@ -102,6 +102,9 @@ def test_mail_is_held_released_retried_and_cancelled_by_its_id(run: Run, take: T
         "2 deliveries will wait until released.\n"
     )
     assert states(run) == {f"{first}-1": "held", f"{second}-1": "held"}
+    run("queue", "release", first)
+    run("queue", "hold", first)
+    assert {line["waiting"]["sentence"] for line in listed(run)} == {"Held: by the operator", "Held: wait"}
     assert run("queue", "release", first, second).code == 0
     assert states(run) == {f"{first}-1": "queued", f"{second}-1": "waiting"}
     assert run("queue", "retry", second, "--json").document == {"deliveries": 1, "perhaps_delivered": 0}

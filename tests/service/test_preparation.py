@@ -91,8 +91,15 @@ def test_a_certificate_with_another_key_is_refused(tmp_path: Path) -> None:
         pairs.append(ensure_self_signed(tmp_path / name, "relay.test", datetime.now(UTC)))
     tls = TlsSection(certificate=pairs[0].certificate, key=pairs[1].key)
     sentence, code = refusal(lambda: certificates_of(Config(tls=tls)))
-    assert "cannot be used" in sentence
+    assert sentence.endswith(f"{pairs[1].key} cannot be used: the key belongs to another certificate.")
     assert code == BAD_CONFIG
+
+
+def test_a_key_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    paths = ensure_self_signed(tmp_path, "relay.test", datetime.now(UTC))
+    tls = TlsSection(certificate=paths.certificate, key=paths.certificate)
+    sentence, _ = refusal(lambda: certificates_of(Config(tls=tls)))
+    assert sentence.endswith("the one holds no certificate, or the other no private key, in PEM form.")
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
