@@ -48,8 +48,8 @@ def test_every_port_of_every_listener_is_opened() -> None:
 
 
 def test_a_port_cannot_stand_in_two_listeners() -> None:
-    sentence, code = refusal(lambda: opened(listener("a", "2500-2600"), listener("b", "2525")))
-    assert (sentence, code) == ('Port 2525 stands in listener "a" and in listener "b".', BAD_CONFIG)
+    sentence, code = refusal(lambda: opened(listener("a", "29500-29600"), listener("b", "29525")))
+    assert (sentence, code) == ('Port 29525 stands in listener "a" and in listener "b".', BAD_CONFIG)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "no such address"])
