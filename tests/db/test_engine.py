@@ -1,6 +1,8 @@
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -205,4 +207,17 @@ def test_the_embedded_database_promises_what_250_says(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    engine.dispose()
+
+
+def test_a_large_letter_is_not_written_once_more_to_be_forgotten(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'relay.db'}")
+    with engine.begin() as tx:
+        tx.exec_driver_sql("CREATE TABLE letter (content BLOB)")
+        tx.exec_driver_sql("INSERT INTO letter VALUES (randomblob(3000000))")
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as beside:
+        beside.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with engine.begin() as tx:
+        tx.exec_driver_sql("DELETE FROM letter")
+    assert 0 < (tmp_path / "relay.db-wal").stat().st_size < 300_000
     engine.dispose()
