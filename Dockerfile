@@ -22,8 +22,10 @@ COPY relay ./relay
 RUN python -m compileall -q relay
 
 # Health and metrics on every address of the container: what of it is published, its operator decides.
+# Large pages for large letters: see "Memory" in docs/operations.md.
 ENV RELAY_DATA_DIR=/var/lib/relay \
-    RELAY_ADMIN__LISTEN=0.0.0.0:8080
+    RELAY_ADMIN__LISTEN=0.0.0.0:8080 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 VOLUME /var/lib/relay
 USER relay
 

@@ -20,6 +20,8 @@ READERS = 4
 """How many of a process read at once, each on a connection of its own."""
 
 _SQLITE_BUSY_MS = 10_000
+_SQLITE_CACHE_KIB = 16 * 1024  # of each connection, for pages of the database
+_SQLITE_PASSING_KIB = 1024  # for what is read once
 _SQLITE_STATEMENTS = 1024  # kept prepared: the same statement for 1, 2, 3, 4, 6 … rows is several
 
 # A database whose machine vanished without a word is given up after some seconds, not after hours.
@@ -61,7 +63,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         # forgotten.  Now only where that writes no page that would not be written anyhow.
         "secure_delete=FAST",
         "wal_autocheckpoint=4000",
-        "cache_size=-16384",
+        f"cache_size=-{_SQLITE_CACHE_KIB}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -97,6 +99,23 @@ def _reading(engine: Engine) -> Iterator[Connection]:
         tx = connection.execution_options(relay_readonly=True)
         with tx.begin():
             yield tx
+
+
+@contextmanager
+def passing_through(tx: Connection) -> Iterator[None]:
+    """Keep hardly a page of what is read meanwhile: of large values, for which nobody asks again.
+
+    Else the pages of a large letter would push all others out of SQLite's cache, and fill it with memory
+    that the system has to find anew for the next one.
+    """
+    if tx.dialect.name != "sqlite":
+        yield
+        return
+    tx.exec_driver_sql(f"PRAGMA cache_size=-{_SQLITE_PASSING_KIB}")
+    try:
+        yield
+    finally:
+        tx.exec_driver_sql(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
 
 
 def read_with(

@@ -5,10 +5,9 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from relay.db.among import Among
+from relay.db.engine import passing_through
 from relay.db.tables import contents, deliveries
 from relay.queue.states import ACTIVE
-
-_LARGE = 1024 * 1024  # octets
 
 _READ = select(contents.c.content).where(contents.c.message_id == bindparam("message_id"))
 _READ_SEVERAL = select(contents.c.message_id, contents.c.content).where(
@@ -27,10 +26,8 @@ _DROP = Among(lambda ids: delete(contents).where(contents.c.message_id.in_(ids),
 
 def read_content(tx: Connection, message_id: str) -> bytes | None:
     """Return a message as it goes over the wire, not dot-stuffed; None once it is gone."""
-    content: bytes | None = tx.execute(_READ, {"message_id": message_id}).scalar()
-    if tx.dialect.name == "sqlite" and content is not None and len(content) > _LARGE:
-        # Or its pages fill the connection's cache, where nobody asks for them again.
-        tx.exec_driver_sql("PRAGMA shrink_memory")
+    with passing_through(tx):
+        content: bytes | None = tx.execute(_READ, {"message_id": message_id}).scalar()
     return content
 
 

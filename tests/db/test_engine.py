@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from relay.db.database import Database
-from relay.db.engine import open_engine, read_with, write_with
+from relay.db.engine import open_engine, passing_through, read_with, write_with
 from relay.db.tables import settings
 from tests.kit.clock import NOON
 
@@ -220,4 +220,21 @@ def test_a_large_letter_is_not_written_once_more_to_be_forgotten(tmp_path: Path)
     with engine.begin() as tx:
         tx.exec_driver_sql("DELETE FROM letter")
     assert 0 < (tmp_path / "relay.db-wal").stat().st_size < 300_000
+    engine.dispose()
+
+
+def test_what_passes_through_leaves_the_cache_as_it_was(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'relay.db'}")
+
+    def cache(tx: Connection) -> int:
+        return int(tx.exec_driver_sql("PRAGMA cache_size").scalar_one())
+
+    with engine.connect() as tx:
+        usual = cache(tx)
+        with passing_through(tx):
+            assert cache(tx) > usual  # it is told in KiB, below zero
+        assert cache(tx) == usual
+        with pytest.raises(OperationalError), passing_through(tx):
+            tx.exec_driver_sql("SELECT content FROM nowhere")
+        assert cache(tx) == usual
     engine.dispose()
