@@ -14,7 +14,7 @@ from types import FrameType
 
 from relay.config import Config
 from relay.supervisor.cannot_start import CannotStart
-from relay.supervisor.memory import return_large_blocks
+from relay.supervisor.memory import settle_memory
 from relay.supervisor.preparation import METRICS_VARIABLE, prepare
 
 __all__ = ["CannotStart", "serve"]
@@ -29,7 +29,7 @@ def serve(config: Config, *, in_one_process: bool = False) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # until there is something to stop in order
     gc.disable()  # what is loaded from here on stays for good: to search it for garbage only costs time
-    return_large_blocks()
+    settle_memory()
     prepared = prepare(config)
     if in_one_process:
         from relay.supervisor import one_process  # noqa: PLC0415  not before `prepare`, see above
