@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import Counter, Histogram, values
 
-from relay.log_lines import LEVELS, FromLibraries, WholeLines, Writer
+from relay.log_lines import LEVELS, FromLibraries, WholeLines, Writer, tell_unraisable
 from relay.mail.disposition import Disposition
 from relay.mail.reply import Reply
 
@@ -57,6 +57,7 @@ def configure(*, style: str, level: str, node: str, process: str = "main") -> No
     _writer.node = node
     _writer.process = process
     logging.basicConfig(handlers=[FromLibraries(_writer)], level=logging.WARNING, force=True)
+    sys.unraisablehook = tell_unraisable
 
 
 def _emit(event: str, /, **facts: Any) -> None:

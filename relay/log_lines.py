@@ -105,3 +105,12 @@ class FromLibraries(logging.Handler):
         if record.exc_info:
             facts["traceback"] = "".join(traceback.format_exception(*record.exc_info))
         self._writer.write(level, "library", facts)
+
+
+def tell_unraisable(fault: sys.UnraisableHookArgs) -> None:
+    """Have a fault that Python can raise nowhere come out like a line of the libraries.
+
+    It is no `fault` of ours: a client makes one by naming a server in letters beyond ASCII (SNI).
+    """
+    said = fault.err_msg or "Exception ignored in"
+    logging.getLogger("python").warning("%s: %r", said, fault.object, exc_info=fault.exc_value)

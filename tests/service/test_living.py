@@ -1,8 +1,10 @@
 """A node while it runs: what dies comes back, and whoever asks is told."""
 
+import contextlib
 import os
 import shutil
 import signal
+import smtplib
 import ssl
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from relay.certificates import ensure_self_signed
-from tests.kit.node import BASIC, HELLO, LISTENER, ROOT, Node
+from tests.kit.node import BASIC, HELLO, LISTENER, ROOT, TRUSTING, Node
 from tests.service.conftest import MakeNode
 
 
@@ -125,6 +127,29 @@ def test_a_new_certificate_is_shown_after_sighup(running: Node, tmp_path: Path) 
     running.send(signal.SIGHUP)
     running.wait_for("certificate_renewed")
     assert certificate_shown(running) != before
+
+
+def test_a_client_that_calls_a_name_beyond_ascii_is_told_of_in_the_log_alone(running: Node) -> None:
+    with smtplib.SMTP("127.0.0.1", running.port) as client:
+        client.ehlo()
+        client.docmd("STARTTLS")
+        assert client.sock is not None
+        client.sock.sendall(client_hello(naming=b"caf\xe9.example.com"))
+        assert client.sock.recv(1) == b"\x15", "an alert (RFC 8446 §5.1)"
+        client.close()
+    told = running.wait_for("library", logger="python")
+    assert told["text"] == r"Exception ignored in: b'caf\xe9.example.com'"
+    assert "UnicodeDecodeError" in told["traceback"]
+    assert "Traceback" not in running.words
+
+
+def client_hello(*, naming: bytes) -> bytes:
+    """The first octets of a client that calls the server by a name that Python's own would not."""
+    stand_in = "x" * len(naming)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        TRUSTING.wrap_bio(incoming, outgoing, server_hostname=stand_in).do_handshake()
+    return outgoing.read().replace(stand_in.encode(), naming)
 
 
 def certificate_shown(node: Node) -> bytes:
