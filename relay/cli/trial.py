@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import smtplib
 import ssl
@@ -28,6 +27,7 @@ from relay.cli.faults import FAILED, TRY_LATER, UNAVAILABLE, Failed
 from relay.config import Config, TlsMode
 from relay.mail.address import Address, BadAddress
 from relay.queue.browse import story
+from relay.routing.soundness import is_this_machine
 
 _PATIENCE_SECONDS = 20
 _LOAN = timedelta(minutes=5)
@@ -133,7 +133,7 @@ def submit(door: Door, user: str, password: str, letter: EmailMessage) -> str:
 
 def _connect(door: Door) -> smtplib.SMTP:
     context = ssl.create_default_context()
-    if _is_loopback(door.host):
+    if is_this_machine(door.host):
         # On this machine nobody can pose as the relay who could not read its key, too.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -142,13 +142,6 @@ def _connect(door: Door) -> smtplib.SMTP:
     client = smtplib.SMTP(door.host, door.port, timeout=_PATIENCE_SECONDS)
     client.starttls(context=context)
     return client
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _transaction(client: smtplib.SMTP, letter: EmailMessage) -> str:

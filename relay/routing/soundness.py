@@ -69,6 +69,23 @@ def warnings(upstream: Upstream) -> tuple[str, ...]:
         return _warnings_of_service(upstream)
     if upstream.kind is Kind.MX:
         return _warnings_of_direct(upstream)
+    found = [] if is_this_machine(upstream.host) else _dangers_on_the_way(upstream)
+    if upstream.port == 465 and upstream.tls is not Tls.IMPLICIT:
+        found.append("Port 465 usually wants --tls implicit.")
+    if upstream.port == 587 and upstream.tls is Tls.IMPLICIT:
+        found.append("Port 587 usually wants --tls starttls.")
+    return tuple(found)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to *host* travels over no network."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _dangers_on_the_way(upstream: Upstream) -> list[str]:
     found = []
     if upstream.port == 25:
         found.append("Port 25 is often blocked, and is for mail between servers: prefer 587 or 465.")
@@ -85,11 +102,7 @@ def warnings(upstream: Upstream) -> tuple[str, ...]:
             f"The certificate of {upstream.host} is not verified: anybody on the way can pose as it. "
             "Better give the certificate to trust with --ca."
         )
-    if upstream.port == 465 and upstream.tls is not Tls.IMPLICIT:
-        found.append("Port 465 usually wants --tls implicit.")
-    if upstream.port == 587 and upstream.tls is Tls.IMPLICIT:
-        found.append("Port 587 usually wants --tls starttls.")
-    return tuple(found)
+    return found
 
 
 def _checked_sandbox(upstream: Upstream) -> Upstream:
@@ -181,9 +194,10 @@ def _scheme(url: str) -> bool:
 
 def _warnings_of_service(upstream: Upstream) -> tuple[str, ...]:
     host = upstream.options.host
-    if not upstream.options.is_secure:
+    is_on_the_way = not is_this_machine(host)
+    if is_on_the_way and not upstream.options.is_secure:
         return (f"Without TLS, mail and keys travel to {host} readable for everybody on the way: use https.",)
-    if not upstream.verify_tls:
+    if is_on_the_way and not upstream.verify_tls:
         return (f"The certificate of {host} is not verified: anybody on the way can pose as it.",)
     if upstream.kind is Kind.HTTP_RAW and upstream.password is None:
         return (f"Without a password nothing is signed: {host} cannot tell our mail from anybody else's.",)

@@ -123,6 +123,21 @@ def test_what_is_probably_not_meant_is_said(change: dict[str, object], said: str
     assert said in " ".join(warnings(checked(replace(SOUND, **change))))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]"])
+@pytest.mark.parametrize("change", [{"tls": Tls.NONE, "port": 25}, {"verify_tls": False}])
+def test_there_is_no_way_on_which_anybody_reads_what_stays_on_this_machine(
+    host: str, change: dict[str, object]
+) -> None:
+    assert warnings(checked(replace(SOUND, host=host, **change))) == ()  # type: ignore[arg-type]
+    assert warnings(checked(replace(SOUND, host="localhost.example.com", **change))) != ()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("host", "count"), [("127.0.0.1:8025", 0), ("[::1]", 0), ("mail.example", 1)])
+def test_nor_is_there_one_to_a_service_beside_us(host: str, count: int) -> None:
+    service = {"host": "", "port": 0, "password": PASSWORD, "options": Options(url=f"http://{host}/mail")}
+    assert len(warnings(checked(replace(SOUND, kind=Kind.HTTP_RAW, **service)))) == count  # type: ignore[arg-type]
+
+
 def test_a_sandbox_needs_nothing() -> None:
     sandbox = checked(Upstream(id="1", name="sandbox", kind=Kind.SANDBOX))
     assert warnings(sandbox) == ()
