@@ -75,3 +75,8 @@ def exposed(path: Path, *, to: int = 0o077) -> str | None:
     """
     mode = stat.S_IMODE(path.stat().st_mode)
     return f"{path} can be read by others (mode {mode:o}): chmod 600 {path}" if mode & to else None
+
+
+def exposed_tls_key(path: Path) -> str | None:
+    """The same of a private key of TLS, which may be its group's as well: so several programs share one."""
+    return exposed(path, to=0o007)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from relay import __version__, log
 from relay.first_run import short_welcome, welcome
-from relay.sealing import exposed
+from relay.sealing import exposed, exposed_tls_key
 from relay.supervisor.preparation import Prepared
 
 
@@ -30,10 +30,9 @@ def greet(prepared: Prepared, demo_password: str | None) -> None:
 
 
 def _warn_of_exposed_secrets(prepared: Prepared) -> None:
-    """A key of TLS may be its group's as well: that is how several programs share one."""
-    secrets = {prepared.config.key_path: 0o077, **{each.key: 0o007 for each in prepared.certificates}}
-    for path, others in secrets.items():
+    keys_of_tls = {each.key: exposed_tls_key for each in prepared.certificates}
+    for path, judged in {prepared.config.key_path: exposed, **keys_of_tls}.items():
         with suppress(OSError):  # it may be replaced at this moment
-            if sentence := exposed(path, to=others):
+            if sentence := judged(path):
                 sys.stderr.write(f"Warning: {sentence}\n")
                 log.secret_exposed(path=str(path), what_to_do=sentence)

@@ -84,6 +84,20 @@ def test_files_that_others_can_read_are_found(run: Run, well: None, data_dir: Pa
     assert "chmod 600" in found["key file"][1]
 
 
+def test_a_tls_key_that_others_can_read_is_found_and_its_group_is_no_other(
+    run: Run, well: None, data_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more").mkdir()
+    more = ensure_self_signed(tmp_path / "more", "mail.example.org", datetime.now(UTC))
+    with (tmp_path / "relay.toml").open("a") as file:
+        file.write(f'[[tls.certificates]]\ncertificate = "{more.certificate}"\nkey = "{more.key}"\n')
+    (data_dir / "certificate.key").chmod(0o640)
+    assert "TLS key" not in examined(run, code=0)
+    more.key.chmod(0o644)
+    sentence = f"{more.key} can be read by others (mode 644): chmod 600 {more.key}"
+    assert examined(run, code=1)["TLS key"] == ("problem", sentence)
+
+
 def test_a_certificate_that_is_no_good_any_more_is_found(run: Run, well: None, data_dir: Path) -> None:
     def made(ago: timedelta) -> tuple[str, str]:
         (data_dir / "certificate.pem").unlink()

@@ -13,7 +13,7 @@ from cryptography import x509
 from relay.certificates import CertificatePaths, server_context
 from relay.cli.checkups.finding import Finding, ok, problem, warning
 from relay.cli.desk import Desk
-from relay.sealing import exposed, load_or_make
+from relay.sealing import exposed, exposed_tls_key, load_or_make
 
 _SOON = timedelta(days=14)
 _SCARCE, _TOO_LITTLE = 1 << 30, 100 << 20  # octets free on the disk
@@ -79,7 +79,7 @@ def key_file(desk: Desk) -> Iterator[Finding]:
 
 
 def certificate(desk: Desk) -> Iterator[Finding]:
-    """There, fitting their keys, and valid for a while yet."""
+    """There, fitting their keys, which others cannot read, and valid for a while yet."""
     given = desk.config.tls
     directory = desk.config.data_dir
     paths = CertificatePaths(
@@ -88,20 +88,27 @@ def certificate(desk: Desk) -> Iterator[Finding]:
     if given.certificate is None and not paths.certificate.exists():
         yield warning("certificate", "None yet; the first start makes a self-signed one.")
     else:
-        yield _judged(desk, paths, is_given=given.certificate is not None)
+        yield from _judged(desk, paths, is_given=given.certificate is not None)
     for more in given.certificates:
-        yield _judged(desk, CertificatePaths(more.certificate, more.key), is_given=True)
+        yield from _judged(desk, CertificatePaths(more.certificate, more.key), is_given=True)
 
 
-def _judged(desk: Desk, paths: CertificatePaths, *, is_given: bool) -> Finding:
+def _judged(desk: Desk, paths: CertificatePaths, *, is_given: bool) -> Iterator[Finding]:
     written = paths.certificate.read_bytes(), paths.key.read_bytes()
     try:
         server_context(paths)
         certificate = x509.load_pem_x509_certificate(written[0])
     except (OSError, ValueError) as fault:  # SSLError is an OSError
-        return problem(
-            "certificate", f"{paths.certificate} with the key {paths.key} cannot be used: {fault}."
-        )
+        yield problem("certificate", f"{paths.certificate} with the key {paths.key} cannot be used: {fault}.")
+        return
+    if sentence := exposed_tls_key(paths.key):
+        yield problem("TLS key", sentence)
+    yield _lasting(desk, paths, certificate, is_given=is_given)
+
+
+def _lasting(
+    desk: Desk, paths: CertificatePaths, certificate: x509.Certificate, *, is_given: bool
+) -> Finding:
     ends = certificate.not_valid_after_utc
     if ends <= desk.now:
         return problem("certificate", f"{paths.certificate} ran out on {ends:%Y-%m-%d}: renew it.")
