@@ -89,16 +89,23 @@ def certificates_of(config: Config) -> tuple[CertificatePaths, ...]:
     That is the configured one, or a self-signed one that is made if need be.  Raises CannotStart if one
     cannot be read or used.
     """
-    more = tuple(_usable(CertificatePaths(each.certificate, each.key)) for each in config.tls.certificates)
+    more = tuple(
+        usable(CertificatePaths(each.certificate, each.key), f"tls.certificates.{place}")
+        for place, each in enumerate(config.tls.certificates)
+    )
     if config.tls.certificate is None or config.tls.key is None:
         with _explaining(config.data_dir):
             return (ensure_self_signed(config.data_dir, config.hostname, datetime.now(UTC)), *more)
-    return (_usable(CertificatePaths(config.tls.certificate, config.tls.key)), *more)
+    return (usable(CertificatePaths(config.tls.certificate, config.tls.key), "tls"), *more)
 
 
-def _usable(paths: CertificatePaths) -> CertificatePaths:
-    for path in paths:
-        with _explaining(path):
+def usable(paths: CertificatePaths, section: str | None) -> CertificatePaths:
+    """Return *paths*, which a section of the configuration names, or none does.
+
+    Raises CannotStart if they cannot be read or used.
+    """
+    for key, path in paths._asdict().items():
+        with _explaining(path, f' ("{section}.{key}")' if section else ""):
             path.read_bytes()
     try:
         Showcase([paths])
@@ -109,15 +116,17 @@ def _usable(paths: CertificatePaths) -> CertificatePaths:
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
-    """Turn what can go wrong with a file into a sentence that names it."""
+def _explaining(path: Path, named: str = "") -> Iterator[None]:
+    """Turn what can go wrong with a file into a sentence that says which, and where it is *named*."""
     try:
         yield
     except PermissionError as fault:
-        raise CannotStart(f"No permission for {fault.filename or path}.", NO_PERMISSION) from None
+        raise CannotStart(f"No permission for {fault.filename or path}{named}.", NO_PERMISSION) from None
     except FileNotFoundError as fault:
-        raise CannotStart(f"There is no {fault.filename or path}.", BAD_CONFIG) from None
+        raise CannotStart(f"There is no {fault.filename or path}{named}.", BAD_CONFIG) from None
     except OSError as fault:
-        raise CannotStart(f"{fault.filename or path}: {fault.strerror or fault}.", CANNOT_CREATE) from None
+        raise CannotStart(
+            f"{fault.filename or path}{named}: {fault.strerror or fault}.", CANNOT_CREATE
+        ) from None
     except ValueError as fault:
         raise CannotStart(f"{path} cannot be used: {fault}", BAD_CONFIG) from None

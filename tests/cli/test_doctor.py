@@ -96,6 +96,9 @@ def test_a_tls_key_that_others_can_read_is_found_and_its_group_is_no_other(
     more.key.chmod(0o644)
     sentence = f"{more.key} can be read by others (mode 644): chmod 600 {more.key}"
     assert examined(run, code=1)["TLS key"] == ("problem", sentence)
+    more.key.unlink()
+    sentence = f'There is no {more.key} ("tls.certificates.0.key").'
+    assert examined(run, code=1)["certificate"] == ("problem", sentence)
 
 
 def test_a_certificate_that_is_no_good_any_more_is_found(run: Run, well: None, data_dir: Path) -> None:

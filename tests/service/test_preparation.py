@@ -4,12 +4,13 @@ import os
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from relay.certificates import ensure_self_signed
-from relay.config import AdminSection, Config, Listener, TlsSection
+from relay.config import AdminSection, Config, Listener, NamedCertificate, TlsSection
 from relay.supervisor import privileges
 from relay.supervisor.cannot_start import BAD_CONFIG, CANNOT_CREATE, CannotStart
 from relay.supervisor.lock import take_lock
@@ -102,12 +103,13 @@ def test_a_key_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert sentence.endswith("the one holds no certificate, or the other no private key, in PEM form.")
 
 
-def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
-    missing = tmp_path / "nowhere.pem"
-    sentence, code = refusal(
-        lambda: certificates_of(Config(tls=TlsSection(certificate=missing, key=missing)))
-    )
-    assert (sentence, code) == (f"There is no {missing}.", BAD_CONFIG)
+def test_a_certificate_that_is_not_there_is_named_and_so_is_what_names_it(tmp_path: Path) -> None:
+    there, missing = ensure_self_signed(tmp_path, "relay.test", datetime.now(UTC)), tmp_path / "nowhere.pem"
+    first = TlsSection(certificate=missing, key=there.key)
+    more = TlsSection(certificates=(NamedCertificate(certificate=there.certificate, key=missing),))
+    for tls, name in ((first, "tls.certificate"), (more, "tls.certificates.0.key")):
+        sentence, code = refusal(partial(certificates_of, Config(tls=tls)))
+        assert (sentence, code) == (f'There is no {missing} ("{name}").', BAD_CONFIG)
 
 
 def test_a_user_that_does_not_exist_is_named() -> None:

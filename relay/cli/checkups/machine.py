@@ -7,13 +7,16 @@ import shutil
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 from cryptography import x509
 
-from relay.certificates import CertificatePaths, server_context
+from relay.certificates import CertificatePaths
 from relay.cli.checkups.finding import Finding, ok, problem, warning
 from relay.cli.desk import Desk
 from relay.sealing import exposed, exposed_tls_key, load_or_make
+from relay.supervisor.cannot_start import CannotStart
+from relay.supervisor.preparation import usable
 
 _SOON = timedelta(days=14)
 _SCARCE, _TOO_LITTLE = 1 << 30, 100 << 20  # octets free on the disk
@@ -88,34 +91,32 @@ def certificate(desk: Desk) -> Iterator[Finding]:
     if given.certificate is None and not paths.certificate.exists():
         yield warning("certificate", "None yet; the first start makes a self-signed one.")
     else:
-        yield from _judged(desk, paths, is_given=given.certificate is not None)
-    for more in given.certificates:
-        yield from _judged(desk, CertificatePaths(more.certificate, more.key), is_given=True)
+        yield from _judged(desk, paths, None if given.certificate is None else "tls")
+    for place, more in enumerate(given.certificates):
+        paths = CertificatePaths(more.certificate, more.key)
+        yield from _judged(desk, paths, f"tls.certificates.{place}")
 
 
-def _judged(desk: Desk, paths: CertificatePaths, *, is_given: bool) -> Iterator[Finding]:
-    written = paths.certificate.read_bytes(), paths.key.read_bytes()
+def _judged(desk: Desk, paths: CertificatePaths, section: str | None) -> Iterator[Finding]:
     try:
-        server_context(paths)
-        certificate = x509.load_pem_x509_certificate(written[0])
-    except (OSError, ValueError) as fault:  # SSLError is an OSError
-        yield problem("certificate", f"{paths.certificate} with the key {paths.key} cannot be used: {fault}.")
+        usable(paths, section)
+    except CannotStart as refusal:
+        yield problem("certificate", str(refusal))
         return
     if sentence := exposed_tls_key(paths.key):
         yield problem("TLS key", sentence)
-    yield _lasting(desk, paths, certificate, is_given=is_given)
+    yield _lasting(desk, paths.certificate, is_self_signed=section is None)
 
 
-def _lasting(
-    desk: Desk, paths: CertificatePaths, certificate: x509.Certificate, *, is_given: bool
-) -> Finding:
+def _lasting(desk: Desk, path: Path, *, is_self_signed: bool) -> Finding:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
     ends = certificate.not_valid_after_utc
     if ends <= desk.now:
-        return problem("certificate", f"{paths.certificate} ran out on {ends:%Y-%m-%d}: renew it.")
+        return problem("certificate", f"{path} ran out on {ends:%Y-%m-%d}: renew it.")
     if certificate.not_valid_before_utc > desk.now:
-        return problem("certificate", f"{paths.certificate} is not valid yet: is the clock right?")
+        return problem("certificate", f"{path} is not valid yet: is the clock right?")
     if ends - desk.now < _SOON:
-        return warning("certificate", f"{paths.certificate} runs out on {ends:%Y-%m-%d}.")
-    if not is_given:
+        return warning("certificate", f"{path} runs out on {ends:%Y-%m-%d}.")
+    if is_self_signed:
         return ok("certificate", f"self-signed until {ends:%Y-%m-%d}: clients must be told to trust it")
-    return ok("certificate", f"{paths.certificate}, valid until {ends:%Y-%m-%d}, fits its key")
+    return ok("certificate", f"{path}, valid until {ends:%Y-%m-%d}, fits its key")
