@@ -116,7 +116,7 @@ def add(
     """Add an upstream, after testing it. The default route leads to the first one."""
     from relay.cli import probe, upstreams
     from relay.cli.services import ServiceWanted, one_preset
-    from relay.routing.changes import NewUpstream, add_upstream
+    from relay.routing.changes import NewUpstream, add_upstream, require_free
     from relay.routing.presets import PRESETS
     from relay.routing.soundness import checked, warnings
     from relay.routing.upstreams import Kind, Upstream
@@ -126,13 +126,14 @@ def add(
         client_id=client_id, tenant=tenant, token_url=token_url, authorize_url=authorize_url,
         device_url=device_url, scope=scope, subject=subject, key=key.read() if key else None,
     )  # fmt: skip
+    desk.make()
+    desk.read(require_free, name)  # before a password is asked for, or a server
     wanted = upstreams.Wanted(
         host=host, port=port, tls=tls, username=username,
         password=_password(username if oauth is None else None, is_on_stdin=password_stdin),
         pinned_ca=ca.read() if ca else None, verify=not no_verify, sender=sender, archive=archive,
         timeout=timeout, concurrency=concurrency, service=service,
     )  # fmt: skip
-    desk.make()
     fresh = checked(wanted.applied_to(Upstream(desk.author.id(), name, Kind(kind)), desk.sealer))
     report = None if no_test else probe.before_saving(desk, fresh)
     if report is not None and not report.is_good:

@@ -85,6 +85,12 @@ class OwnUpstream:
     upstream_id: str | None
 
 
+def require_free(tx: Connection, name: str) -> None:
+    """Raise UpstreamTaken if there is an upstream of that name."""
+    if tx.execute(select(upstreams.c.id).where(upstreams.c.name == name)).first():
+        raise UpstreamTaken(f'There is an upstream "{name}" already.')
+
+
 def add_upstream(tx: Connection, items: Sequence[NewUpstream]) -> list[Upstream]:
     """Add upstreams.  Raises UpstreamTaken or BadUpstream."""
     return [_add(tx, item) for item in items]
@@ -134,8 +140,7 @@ def adopt_orphans(tx: Connection, items: Sequence[None]) -> list[int]:
 
 def _add(tx: Connection, item: NewUpstream) -> Upstream:
     upstream = checked(replace(item.upstream, created_at=item.by.at))
-    if tx.execute(select(upstreams.c.id).where(upstreams.c.name == upstream.name)).first():
-        raise UpstreamTaken(f'There is an upstream "{upstream.name}" already.')
+    require_free(tx, upstream.name)
     tx.execute(insert(upstreams).values(id=upstream.id, created_at=item.by.at, **_columns(upstream)))
     if item.is_default or not _has_default(tx):
         _lead_default_to(tx, item.by, upstream.id)

@@ -54,6 +54,16 @@ async def test_one_that_does_not_is_not_saved_unless_asked_to(
     assert "secret" not in answer.out
 
 
+async def test_no_server_is_asked_for_an_upstream_whose_name_is_taken(
+    add: Command, server: FakeUpstream
+) -> None:
+    await add()
+    connections = server.connections
+    answer = await add("--username", "relay@example.com", "--password-stdin")
+    assert (answer.code, 'There is an upstream "provider" already.' in answer.err) == (73, True)
+    assert server.connections == connections > 0
+
+
 async def test_a_test_is_remembered_whatever_its_end(
     add: Command, relay: Command, server: FakeUpstream
 ) -> None:
