@@ -19,7 +19,7 @@ from relay.submission.verbs.hello import ehlo, helo
 from relay.submission.verbs.mail import mail
 from relay.submission.verbs.needs import ADMISSION, HELLO, LOGIN, NOTHING, SECURITY, Needs, obstacle
 from relay.submission.verbs.rcpt import rcpt
-from relay.submission.verbs.simple import expn, help_, noop, quit_, rset, vrfy
+from relay.submission.verbs.simple import expn, noop, quit_, rset, vrfy
 from relay.submission.verbs.starttls import starttls
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class Verb:
     run: Callable[[Server, str], Answer]
     needs: Needs = NOTHING
     takes_argument: bool = True
+
+
+def help_(_server: Server, _argument: str) -> Reply:
+    """Say what there is (RFC 5321 §4.1.1.8)."""
+    return _HELP
 
 
 VERBS: Mapping[bytes, Verb] = {
@@ -53,6 +58,8 @@ VERBS: Mapping[bytes, Verb] = {
     b"VRFY": Verb(vrfy, LOGIN),
     b"EXPN": Verb(expn, LOGIN),
 }
+_SERVED = " ".join(name.decode() for name, verb in VERBS.items() if verb.run is not expn)
+_HELP = Reply(214, "0.0", f"Commands: {_SERVED} (RFC 5321, RFC 6409)")
 
 # What a web page makes its visitors' browsers send to other ports: no mail program says these, and the
 # lines that follow could be made to look like ours.

@@ -1,4 +1,4 @@
-"""The commands that change little: RSET, NOOP, QUIT, HELP, VRFY, EXPN (RFC 5321 §4.1.1.5-10)."""
+"""The commands that change little: RSET, NOOP, QUIT, VRFY, EXPN (RFC 5321 §4.1.1.5-10)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from relay.submission import replies
 
 if TYPE_CHECKING:
     from relay.submission.server import Server
-
-_HELP = Reply(214, "0.0", "Commands: EHLO STARTTLS AUTH MAIL RCPT DATA RSET NOOP QUIT (RFC 5321, RFC 6409)")
 
 
 def rset(server: Server, _argument: str) -> Reply:
@@ -27,11 +25,6 @@ def noop(_server: Server, _argument: str) -> Reply:
 def quit_(_server: Server, _argument: str) -> Reply:
     """End the session; 221 closes it."""
     return replies.BYE
-
-
-def help_(_server: Server, _argument: str) -> Reply:
-    """Say what there is."""
-    return _HELP
 
 
 def vrfy(_server: Server, _argument: str) -> Reply:
