@@ -16,16 +16,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def ulid(now: datetime, randomness: int) -> str:
-    """Write *now* (to the millisecond) and 80 bits of *randomness* as a ULID."""
-    return _written(_milliseconds(now), randomness)
-
-
-def _milliseconds(now: datetime) -> int:
-    return (now - _EPOCH) // _MILLISECOND
-
-
 def _written(milliseconds: int, randomness: int) -> str:
+    """Write *milliseconds* since the epoch and 80 bits of *randomness* as a ULID."""
     time = f"{_PAIRS[milliseconds >> 40]}{_eight(milliseconds & _FORTY_BITS)}"
     return f"{time}{_eight(randomness >> 40)}{_eight(randomness & _FORTY_BITS)}"
 
@@ -56,7 +48,7 @@ def id_source(rng: Random | None = None) -> Callable[[datetime], str]:
 
     def make(now: datetime) -> str:
         nonlocal last_moment, last_randomness
-        moment = _milliseconds(now)
+        moment = (now - _EPOCH) // _MILLISECOND
         if moment > last_moment:
             # One bit is left free, so that counting up cannot overflow within any real second.
             last_moment, last_randomness = moment, source.getrandbits(_RANDOM_BITS - 1)
