@@ -9,18 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import traceback
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from prometheus_client import Counter, Histogram, values
 
-from relay.log_lines import LEVELS, FromLibraries, WholeLines, Writer, tell_unraisable
+from relay.log_lines import LEVELS, FromLibraries, Tracebacks, WholeLines, Writer, tell_unraisable
 from relay.mail.disposition import Disposition
 from relay.mail.reply import Reply
 
-_writer = Writer()
+_writer, _tracebacks = Writer(), Tracebacks()
 
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
     # Several processes count into files, one a process.  Named for what the process does and not by
@@ -103,8 +102,9 @@ def child_hung(*, process: str, pid: int | None, seconds: float) -> None:
 def fault(where: str, error: BaseException) -> None:
     """Something of ours broke; *where* is one of few words, for it labels a metric."""
     _of(_FAULTS, where).inc()
-    told = "".join(traceback.format_exception(error))
-    _writer.write("error", "fault", {"where": where, "error": repr(error), "traceback": told})
+    told = _tracebacks.of(where, error)
+    more = {} if told is None else {"traceback": told}
+    _writer.write("error", "fault", {"where": where, "error": repr(error), **more})
 
 
 # --- the door in -----------------------------------------------------------------------------

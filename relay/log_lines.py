@@ -10,12 +10,15 @@ import select
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _as_json = json.JSONEncoder(default=str).encode  # json.dumps would make one for each line
+_TOLD_SECONDS = 60.0
+_MOST_FAULTS = 100  # to remember: words that differ each time must not fill memory
 
 
 class _Stream(Protocol):
@@ -89,6 +92,25 @@ class Writer:
             told = " ".join(f"{k}={v!r}" if isinstance(v, str) else f"{k}={v}" for k, v in facts.items())
             line = f"{moment[11:23]} {level:<7} {event:<24} {told}"
         self.stream.write(line + "\n")
+
+
+class Tracebacks:
+    """The traceback of each fault, once a minute at most: without a disk, every command has the same."""
+
+    def __init__(self, seconds_now: Callable[[], float] = time.monotonic) -> None:
+        self._now = seconds_now
+        self._told_until: dict[object, float] = {}
+
+    def of(self, where: str, error: BaseException) -> str | None:
+        """Return the traceback of *error*; None if that of the same place and words was told just now."""
+        place = tuple((frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__))
+        fault, now = (where, repr(error), place), self._now()
+        if now < self._told_until.get(fault, now):
+            return None
+        if len(self._told_until) >= _MOST_FAULTS:
+            self._told_until.clear()
+        self._told_until[fault] = now + _TOLD_SECONDS
+        return "".join(traceback.format_exception(error))
 
 
 class FromLibraries(logging.Handler):

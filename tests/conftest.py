@@ -13,6 +13,7 @@ from relay import log
 from relay.db.database import Database
 from relay.db.engine import open_engine
 from relay.db.migrate import upgrade
+from relay.log_lines import Tracebacks
 from tests.kit.clock import HandClock
 from tests.kit.postgres import Postgres
 
@@ -84,4 +85,5 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> StringIO:
     stream = StringIO()
     monkeypatch.setattr(log._writer, "stream", stream)
     monkeypatch.setattr(log._writer, "as_json", True)
+    monkeypatch.setattr(log, "_tracebacks", Tracebacks())
     return stream

@@ -106,11 +106,14 @@ def test_a_data_directory_that_goes_away_takes_no_mail_until_it_is_back(running:
         while (answer := client.mail("demo@relay.test"))[0] == 250:
             client.rset()
             running.ask("/livez")  # not to be told that it is too many commands
-        assert answer[0] == 451
+        assert (answer[0], client.mail("demo@relay.test")[0]) == (451, 451)
         away.rename(running.data_dir)
         while running.ask("/readyz") != (200, "ready\n"):
             pass
         client.sendmail("demo@relay.test", ["you@example.com"], HELLO)
+    first, second = (running.wait_for("fault", where="door", times=times) for times in (1, 2))
+    assert first["error"] == second["error"]
+    assert ("traceback" in first, "traceback" in second) == (True, False), "once a minute is enough"
 
 
 def test_only_one_relay_runs_in_a_data_directory(running: Node, make_node: MakeNode) -> None:
