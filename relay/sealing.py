@@ -68,15 +68,16 @@ def load_or_make(path: Path) -> Sealer:
     return Sealer(keys)
 
 
-def exposed(path: Path, *, to: int = 0o077) -> str | None:
-    """Say how the secret in *path* can be read by whom it should not be, and what to do; None: it cannot.
-
-    *to* are the bits of the mode that make it so: by default the owner's group counts as others.
-    """
-    mode = stat.S_IMODE(path.stat().st_mode)
-    return f"{path} can be read by others (mode {mode:o}): chmod 600 {path}" if mode & to else None
+def exposed(path: Path) -> str | None:
+    """Say how the secret in *path* can be read by whom it should not be, and what to do; None: it cannot."""
+    return _exposed(path, to=0o077, mend="chmod 600")
 
 
 def exposed_tls_key(path: Path) -> str | None:
     """The same of a private key of TLS, which may be its group's as well: so several programs share one."""
-    return exposed(path, to=0o007)
+    return _exposed(path, to=0o007, mend="chmod o=")
+
+
+def _exposed(path: Path, *, to: int, mend: str) -> str | None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return f"{path} can be read by others (mode {mode:o}): {mend} {path}" if mode & to else None

@@ -94,7 +94,7 @@ def test_a_tls_key_that_others_can_read_is_found_and_its_group_is_no_other(
     (data_dir / "certificate.key").chmod(0o640)
     assert "TLS key" not in examined(run, code=0)
     more.key.chmod(0o644)
-    sentence = f"{more.key} can be read by others (mode 644): chmod 600 {more.key}"
+    sentence = f"{more.key} can be read by others (mode 644): chmod o= {more.key}"
     assert examined(run, code=1)["TLS key"] == ("problem", sentence)
     more.key.unlink()
     sentence = f'There is no {more.key} ("tls.certificates.0.key").'

@@ -35,12 +35,12 @@ def test_the_demo_user_can_send_and_its_password_is_told_once(node: Node) -> Non
 def test_keys_that_others_can_read_are_named(node: Node) -> None:
     node.start_and_wait()
     assert node.stop() == 0
-    keys = [node.data_dir / "secret.key", node.data_dir / "certificate.key"]
+    keys = {node.data_dir / "secret.key": "chmod 600", node.data_dir / "certificate.key": "chmod o="}
     for key in keys:
         key.chmod(0o644)
     node.start_and_wait()
-    for times, key in enumerate(keys, start=1):
-        sentence = f"{key} can be read by others (mode 644): chmod 600 {key}"
+    for times, (key, mend) in enumerate(keys.items(), start=1):
+        sentence = f"{key} can be read by others (mode 644): {mend} {key}"
         assert node.wait_for("secret_exposed", times=times)["what_to_do"] == sentence
         assert f"Warning: {sentence}\n" in node.words
     assert node.stop() == 0
