@@ -7,6 +7,7 @@ queue before its first byte.  Where a client comes with one message only, that i
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,9 @@ _MOST_UNSENT = 64 * 1024  # octets: beyond, the protocol is asked to pause
 _FEW_UNSENT = 16 * 1024  # octets: then it may write again
 _BACKLOG = 1024
 _RETRY_SECONDS = 1.0  # when the system cannot give us another socket
+
+# What accept(2) on Linux says of a connection that came and is gone, and not of us.
+_LOST_ON_THE_WAY = {"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EPROTO"}
 
 _NOBODY = asyncio.Protocol()
 
@@ -203,7 +207,10 @@ class Entrance:
             accepted, peer = self._bound.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another process took it, or it is gone
-        except OSError as fault:  # out of descriptors or memory, and the loop would call again at once
+        except OSError as fault:
+            if errno.errorcode.get(fault.errno or 0) in _LOST_ON_THE_WAY:
+                return
+            # Out of descriptors or memory, and the loop would call again at once.
             log.fault("door", fault)
             self._loop.remove_reader(self._bound)
             self._retry = self._loop.call_later(_RETRY_SECONDS, self._open)

@@ -160,10 +160,38 @@ async def test_a_fault_of_the_protocol_ends_its_connection_and_is_told_to_the_lo
     client.close()
 
 
+class Refusing(socket.socket):
+    """A socket at which the system says *why* not at first."""
+
+    refused = 0
+
+    def __init__(self, why: int) -> None:
+        super().__init__()
+        self._why = why
+        self.bind(("127.0.0.1", 0))
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if not self.refused:
+            self.refused += 1
+            raise OSError(self._why, "said the system")
+        return super().accept()
+
+
 async def test_an_entrance_out_of_sockets_opens_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_RETRY_SECONDS", 0.02)
-    bound = Short()
-    bound.bind(("127.0.0.1", 0))
+    with Refusing(errno.EMFILE) as bound:
+        await somebody_comes_in(bound)
+
+
+async def test_a_connection_lost_on_its_way_keeps_nobody_else_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "_RETRY_SECONDS", 3600.0)
+    with Refusing(errno.EHOSTUNREACH) as bound:
+        await somebody_comes_in(bound)
+
+
+async def somebody_comes_in(bound: Refusing) -> None:
     inside: list[Told] = []
 
     def enter() -> Told:
@@ -176,15 +204,3 @@ async def test_an_entrance_out_of_sockets_opens_again(monkeypatch: pytest.Monkey
         assert bound.refused == 1
         entrance.close()
     await inside[0].lost
-
-
-class Short(socket.socket):
-    """A socket for which the system has no descriptor at first."""
-
-    refused = 0
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        if not self.refused:
-            self.refused += 1
-            raise OSError(errno.EMFILE, "too many open files")
-        return super().accept()
