@@ -82,6 +82,11 @@ class Address:
         """Whether an upstream without SMTPUTF8 can be told this address as it stands."""
         return self.local.isascii() and self.domain.isascii()
 
+    @cached_property
+    def plainest(self) -> str:
+        """In ASCII if that is possible: a domain has such a form, a local part has none."""
+        return str(self) if self.is_ascii or not self.local.isascii() else f"{self.local}@{self.domain_key}"
+
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}" if self.domain else ""
 

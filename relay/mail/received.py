@@ -33,8 +33,9 @@ def received_field(
     # RFC 6531 §4.3 registers UTF8SMTP, UTF8SMTPS, UTF8SMTPA and UTF8SMTPSA beside RFC 3848's keywords.
     keyword = f"UTF8{session.protocol.removeprefix('E')}" if smtputf8 else session.protocol
     tls = f" ({session.tls})" if session.tls else ""
-    named = recipient is not None and (smtputf8 or recipient.is_ascii)
-    wanted_by = f"\r\n\tfor <{recipient}>" if named else ""
+    # A domain is named in ASCII: this field alone must not bar the way over upstreams without SMTPUTF8.
+    named = recipient.plainest if recipient is not None else ""
+    wanted_by = f"\r\n\tfor <{named}>" if named and (smtputf8 or named.isascii()) else ""
     return (
         f"Received: from {came_from}\r\n\tby {hostname} with {keyword}{tls} id {message_id}"
         f"{wanted_by};\r\n\t{date_text(now)}\r\n"

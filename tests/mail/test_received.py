@@ -92,6 +92,12 @@ def test_a_recipient_beyond_ascii_is_named_only_where_smtputf8_carries_it() -> N
     assert "for <jürgen@example.net>" in received(recipient=recipient, smtputf8=True)
 
 
+@pytest.mark.parametrize("smtputf8", [True, False])
+def test_a_domain_beyond_ascii_is_named_so_that_any_upstream_takes_the_field(smtputf8: bool) -> None:
+    told = received(recipient=Address.parse("bob@bücher.example"), smtputf8=smtputf8)
+    assert "\tfor <bob@xn--bcher-kva.example>;" in told
+
+
 @given(st.text(max_size=400), st.text(max_size=60))
 def test_nothing_the_client_says_of_itself_can_add_a_line_or_end_a_word(helo: str, peer: str) -> None:
     told = received(session={"helo": helo, "peer_address": peer}, reveal_client=True)

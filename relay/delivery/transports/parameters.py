@@ -138,10 +138,8 @@ def _mt_priority(envelope: Envelope, priority: Priority) -> int:
 
 
 def _spelled(address: Address, offers: Offers) -> str:
-    """*address* as this upstream can read it: a domain has an ASCII form, a local part has none."""
-    if offers.smtputf8 or address.domain.isascii():
-        return str(address)
-    return f"{address.local}@{address.domain_key}"
+    """*address* as this upstream can read it."""
+    return str(address) if offers.smtputf8 else address.plainest
 
 
 def _needs_smtputf8(envelope: Envelope) -> bool:
