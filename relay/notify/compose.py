@@ -102,7 +102,7 @@ def letter(
     return b"".join(
         [
             raw_field("From", f"Mail Delivery System <postmaster@{hostname}>"),
-            raw_field("To", f"<{to}>"),
+            raw_field("To", f"<{to.plainest}>"),
             field("Subject", subject),
             raw_field("Date", date_text(now)),
             raw_field("Message-ID", f"<{letter_id}@{hostname}>"),

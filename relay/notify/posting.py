@@ -46,7 +46,7 @@ def post(
         sender=Address.NULL,
         recipients=(Recipient(1, letter.to, notify="NEVER"),),
         body=Body.SEVEN_BIT if letter.content.isascii() else Body.EIGHT_BIT,
-        smtputf8=not letter.to.is_ascii,
+        smtputf8=not letter.to.plainest.isascii(),
     )
     priority = Priority.NORMAL
     return Acceptance(

@@ -33,6 +33,14 @@ def test_it_goes_to_the_sender_from_nobody() -> None:
     assert (bounce.envelope.body, bounce.envelope.smtputf8) == (Body.SEVEN_BIT, False)
 
 
+def test_a_sender_whose_domain_alone_is_beyond_ascii_is_reached_over_any_upstream() -> None:
+    bounce = bounced(of=claimed(envelope=make_envelope("ann@bücher.example", smtputf8=True)))
+    assert bounce is not None
+    assert str(bounce.envelope.recipients[0].address) == "ann@bücher.example"
+    assert (bounce.envelope.body, bounce.envelope.smtputf8) == (Body.SEVEN_BIT, False)
+    assert b"To: <ann@xn--bcher-kva.example>\r\n" in bounce.content
+
+
 def test_it_is_a_report_that_no_machine_answers() -> None:
     whole, _, _, _ = parts_of(bounced())
     assert whole.get_content_type() == "multipart/report"
