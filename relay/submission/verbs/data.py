@@ -19,7 +19,7 @@ LEAST_RESERVED = 64 * 1024
 def data(server: Server, _argument: str) -> Reply | Coroutine[Any, Any, Reply]:
     """Ask for the message, if there is anybody to send it to and room to hold it."""
     transaction = server.envelope
-    if transaction.chunks:
+    if transaction.chunks or transaction.chunk_refusal is not None:
         return replies.NO_DATA_AFTER_BDAT
     if (reply := nobody_to_send_to(server)) is not None:
         return reply
