@@ -37,6 +37,7 @@ async def mail(server: Server, argument: str) -> Reply:
         return replies.NEEDS_SMTPUTF8
     transaction = server.envelope
     transaction.sender = sender
+    transaction.chunk_refusal = None  # of a chunk that came when there was no transaction
     transaction.ask(**options)
     address = str(sender)
     reply = as_reply(await server.hook("MAIL", address, parameters)) or replies.SENDER_OK
