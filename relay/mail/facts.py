@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from relay.mail import priority
@@ -18,7 +19,7 @@ class Facts(NamedTuple):
     header_from: str | None
     message_id: str | None
     tag: str | None
-    priorities: tuple[Priority, ...]
+    priorities: Mapping[str, Priority]  # by the name of the field that names it
 
 
 def facts_of(header: Header) -> Facts:
@@ -28,7 +29,7 @@ def facts_of(header: Header) -> Facts:
         header_from=_text(header, "from", 320),
         message_id=_text(header, "message-id", 255),
         tag=_tag(header),
-        priorities=() if priority.FIELDS.isdisjoint(header.by_name) else _priorities(header),
+        priorities={} if priority.FIELDS.isdisjoint(header.by_name) else _priorities(header),
     )
 
 
@@ -44,10 +45,9 @@ def _tag(header: Header) -> str | None:
     return None
 
 
-def _priorities(header: Header) -> tuple[Priority, ...]:
-    named = [
-        priority.from_field(name, fields[0].text)
+def _priorities(header: Header) -> dict[str, Priority]:
+    return {
+        name: level
         for name, fields in header.by_name.items()
-        if name in priority.FIELDS
-    ]
-    return tuple([level for level in named if level is not None])
+        if name in priority.FIELDS and (level := priority.from_field(name, fields[0].text)) is not None
+    }

@@ -101,9 +101,11 @@ def _expires_at(envelope: Envelope, gives_up_at: datetime) -> datetime:
 
 
 def _priority(user: User, envelope: Envelope, facts: Facts) -> Priority:
-    asked = envelope.mt_priority
-    named = facts.priorities if asked is None else (*facts.priorities, from_mt_priority(asked))
-    return combine(user.default_priority, named, user.highest_priority)
+    named, asked = facts.priorities, envelope.mt_priority
+    if asked is not None:
+        # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
+        named = {**named, "mt-priority": from_mt_priority(asked)}
+    return combine(user.default_priority, named.values(), user.highest_priority)
 
 
 def _stamped_content(
@@ -125,7 +127,7 @@ def _stamped_content(
         smtputf8=bool(transaction.parameters.get("smtputf8")),
         reveal_client=office.settings.value.reveal_client,
     )
-    # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
+    # Whoever reads the field behind us must not go by what did not count here.
     unwanted = {"mt-priority"} if "mt_priority" in transaction.parameters else set()
     if transaction.names_only_from:
         unwanted |= OTHER_SENDERS

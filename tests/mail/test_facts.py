@@ -16,7 +16,7 @@ def test_a_header_in_a_few_words() -> None:
     assert facts.subject == "Tea at five"
     assert facts.message_id == "<1@example.com>"
     assert facts.tag == "tea"
-    assert set(facts.priorities) == {Priority.VERY_HIGH, Priority.LOW}
+    assert set(facts.priorities.values()) == {Priority.VERY_HIGH, Priority.LOW}
 
 
 def test_of_two_fields_the_first_counts() -> None:
@@ -26,7 +26,7 @@ def test_of_two_fields_the_first_counts() -> None:
 def test_an_empty_header_has_no_facts() -> None:
     facts = facts_of(scan(b"\r\n"))
     assert (facts.header_from, facts.subject, facts.message_id, facts.tag) == (None, None, None, None)
-    assert facts.priorities == ()
+    assert facts.priorities == {}
 
 
 def test_a_fact_is_as_long_as_its_column_at_most() -> None:

@@ -93,6 +93,7 @@ async def test_what_was_asked_for_in_the_last_message_is_not_asked_for_in_the_ne
 async def test_the_parameter_takes_the_place_of_the_field(house: House, client: Client) -> None:
     await send(client, b"MT-Priority: 4\r\n" + LETTER, mail="MAIL FROM:<ann@example.com> MT-PRIORITY=1")
     assert b"MT-Priority" not in stored(house)
+    assert row(house).priority == Priority.HIGH  # type: ignore[attr-defined]
 
 
 async def test_the_field_alone_counts_and_stays(house: House, client: Client) -> None:
