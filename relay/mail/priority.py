@@ -73,6 +73,7 @@ def from_field(name: str, value: str) -> Priority | None:
 
 
 _FIRST_NUMBER = re.compile(r"[0-9]+")  # of "1 (Highest)"
+_MT_NUMBER = re.compile(r"([+-]?[0-9])(?=\s|\(|$)")  # with a comment behind it, or nothing
 FIELDS = frozenset({"x-priority", "x-smtpapi", "mt-priority", *_WORDS})
 
 
@@ -82,11 +83,8 @@ def _level(text: str) -> Priority | None:
 
 def _from_mt_priority_field(value: str) -> Priority | None:
     """Read the field that carries MT-PRIORITY over servers without it (RFC 6758)."""
-    try:
-        number = int(value.split(maxsplit=1)[0])
-    except (ValueError, IndexError):
-        return None
-    return from_mt_priority(number) if -9 <= number <= 9 else None
+    found = _MT_NUMBER.match(value)
+    return from_mt_priority(int(found[1])) if found else None
 
 
 def _from_smtpapi(value: str) -> Priority | None:
