@@ -153,9 +153,10 @@ def _is_wanted(fate: Fate, action: Action, settings: Settings) -> bool:
 
 def _report(news: News, content: bytes, report_id: str) -> Entity:
     returned, what_it_is = _returned(news.claimed.envelope, content, may_be_whole=news.is_for_good)
-    parts = [text_entity(_text(news, what_it_is), description="What happened"), _status(news)]
+    kind, status = _status(news)
+    parts = [text_entity(_text(news, what_it_is), description="What happened"), status]
     return multipart(
-        "multipart/report; report-type=delivery-status",
+        f"multipart/report; report-type={kind}",
         parts if returned is None else [*parts, returned],
         boundary=f"=_report_{report_id}",
     )
@@ -207,8 +208,11 @@ def _meaning(fate: Fate) -> tuple[str, str]:
     return templates.meaning(fate.reply)
 
 
-def _status(news: News) -> Entity:
-    """The part for programs (RFC 3464 §2); with addresses beyond ASCII in the form of RFC 6533 §3."""
+def _status(news: News) -> tuple[str, Entity]:
+    """The part for programs (RFC 3464 §2) and its subtype, by which the whole is called (RFC 6522 §3).
+
+    With addresses beyond ASCII it has the form of RFC 6533 §3.
+    """
     envelope = news.claimed.envelope
     held = envelope.hold_until
     groups = [
@@ -221,8 +225,8 @@ def _status(news: News) -> Entity:
         raw_field("Future-Release-Request", f"until;{_moment(held)}") if held else b"",
     ]
     body = b"".join(groups) + b"".join(b"\r\n" + _recipient_group(news, fate) for fate in news.fates)
-    kind = "message/delivery-status" if body.isascii() else "message/global-delivery-status"
-    return entity(kind, body, description="Delivery report")
+    kind = "delivery-status" if body.isascii() else "global-delivery-status"
+    return kind, entity(f"message/{kind}", body, description="Delivery report")
 
 
 def _moment(at: datetime) -> str:

@@ -80,7 +80,8 @@ class TestBeyondAscii:
         assert bounce is not None
         assert bounce.content.isascii()  # the sender may not be reachable with SMTPUTF8
         assert not bounce.envelope.smtputf8
-        assert b"message/global-delivery-status" in bounce.content
+        assert b"Content-Type: message/global-delivery-status\r\n" in bounce.content
+        assert b"Content-Type: multipart/report; report-type=global-delivery-status;" in bounce.content
         assert b"utf-8; j=C3=BCrgen@m=C3=BCnchen.example" in bounce.content
 
     def test_a_sender_needs_smtputf8_to_be_told(self) -> None:
