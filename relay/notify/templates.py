@@ -155,12 +155,12 @@ def meaning(reply: Reply) -> tuple[str, str]:
     return WHY.get(reply.enhanced) or WHY.get(subject) or WHY[""]
 
 
-SENDER_MISMATCH_SUBJECT = "{user} sent mail as {sender}"
+SENDER_MISMATCH_SUBJECT = "{user} tried to send mail as {sender}"
 
 SENDER_MISMATCH = """\
 This is the mail server {hostname}.
 
-The user {user} sent a message as {sender}, which is not among the senders granted to that user.
+The user {user} tried to send a message as {sender}, which is not among the senders granted to that user.
 
     When: {when}
     From the address: {client}

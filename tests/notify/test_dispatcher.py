@@ -89,7 +89,7 @@ async def office(db: Database, clock: HandClock) -> Office:
     return Office(db, clock)
 
 
-SUBJECT = "ann sent mail as boss@bank.example"
+SUBJECT = "ann tried to send mail as boss@bank.example"
 
 
 async def test_user_and_operator_are_told_once(office: Office) -> None:

@@ -60,7 +60,7 @@ def test_it_says_what_became_of_the_message(decision: Decision, said: str) -> No
 def test_user_and_operator_are_each_told_in_their_own_words() -> None:
     to_user, to_operator = announcements(notice(), contact=USER, operator=OPERATOR, hostname="mx.example.com")
     assert (to_user.to, to_operator.to) == (USER, OPERATOR)
-    assert to_user.subject == to_operator.subject == "ann sent mail as boss@bank.example"
+    assert to_user.subject == to_operator.subject == "ann tried to send mail as boss@bank.example"
     for told in (to_user, to_operator):
         assert "mx.example.com" in told.text
         assert "Mon, 02 Mar 2026 12:00:00 +0000" in told.text
