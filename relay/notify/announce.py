@@ -33,8 +33,9 @@ def announcements(
     if kind is None:
         return []
     tell, to_user, to_operator = kind
-    readers = {contact: to_user, operator: to_operator}  # the operator's words win
-    return [tell(notice, to, words, hostname) for to, words in readers.items() if to is not None]
+    wanted = ((contact, to_user), (operator, to_operator))
+    readers = {to.key: (to, words) for to, words in wanted if to is not None}  # the operator's words win
+    return [tell(notice, to, words, hostname) for to, words in readers.values()]
 
 
 def _sender_mismatch(notice: Notice, to: Address, words: str, hostname: str) -> Announcement:

@@ -69,8 +69,9 @@ def test_user_and_operator_are_each_told_in_their_own_words() -> None:
     assert "relay user edit" in to_operator.text
 
 
-def test_one_address_gets_one_letter() -> None:
-    (told,) = announcements(notice(), contact=OPERATOR, operator=OPERATOR, hostname="mx")
+@pytest.mark.parametrize("contact", [OPERATOR, Address.parse(f"{OPERATOR}".upper())])
+def test_one_address_gets_one_letter_however_it_is_written(contact: Address) -> None:
+    (told,) = announcements(notice(), contact=contact, operator=OPERATOR, hostname="mx")
     assert "relay user edit" in told.text
 
 
