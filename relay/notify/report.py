@@ -31,7 +31,7 @@ from relay.notify.compose import (
 )
 from relay.notify.lateness import wants_delay
 from relay.notify.posting import Letter, post
-from relay.notify.xtext import address_field, xtext_decoded
+from relay.notify.xtext import address_field, utf8_decoded, xtext_decoded
 from relay.queue.items import Acceptance, Claimed, Origin
 from relay.settings import Settings
 
@@ -263,7 +263,7 @@ def _status_code(news: News, fate: Fate) -> str:
 def _original(orcpt: str) -> str:
     """ORCPT is `type;xtext`; the report has the address itself (RFC 3464 §2.3.1, RFC 3461 §5.2.1)."""
     kind, _, address = orcpt.partition(";")
-    return f"{kind}; {xtext_decoded(address)}"
+    return f"{kind}; {utf8_decoded(address) if kind.lower() == 'utf-8' else xtext_decoded(address)}"
 
 
 def _mta_name(remote: str) -> str:

@@ -12,8 +12,12 @@ _UNICODE = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 
 def xtext_decoded(text: str) -> str:
     """Read what ENVID or ORCPT wrote as xtext; what would not be printable stays as it was written."""
-    plain = _HEX.sub(_character, text)
-    return _UNICODE.sub(_code_point, plain)
+    return _HEX.sub(_character, text)
+
+
+def utf8_decoded(text: str) -> str:
+    r"""Read an ORCPT of the type `utf-8`, which has U+00FC as it is or as `\x{FC}` (RFC 6533 §3)."""
+    return _UNICODE.sub(_code_point, text)
 
 
 def _character(found: re.Match[str]) -> str:
@@ -22,7 +26,6 @@ def _character(found: re.Match[str]) -> str:
 
 
 def _code_point(found: re.Match[str]) -> str:
-    r"""utf-8-addr-xtext and -unitext write U+00FC as `\x{FC}` (RFC 6533 §3)."""
     number = int(found[1], 16)
     character = chr(number) if number <= 0x10FFFF else "\0"
     return character if character.isprintable() else found[0]

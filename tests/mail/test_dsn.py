@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mail.dsn import ascii_orcpt, asks_for, is_envid, is_notify, is_orcpt, is_ret, is_silent
-from relay.notify.xtext import xtext_decoded
+from relay.notify.xtext import utf8_decoded
 
 
 @pytest.mark.parametrize("value", ["FULL", "HDRS", "full", "Hdrs"])
@@ -86,7 +86,7 @@ def test_utf8_becomes_ascii_that_is_still_an_orcpt_and_means_the_same(text: str)
     assert written.isascii()
     assert is_orcpt(written, smtputf8=False)
     printable = "".join(c for c in text if c.isprintable())
-    assert re.sub(r"\\x\{[0-9A-F]+\}", "", xtext_decoded(written)) == f"utf-8;{printable}@example"
+    assert re.sub(r"\\x\{[0-9A-F]+\}", "", utf8_decoded(written)) == f"utf-8;{printable}@example"
 
 
 @given(st.text(max_size=120))

@@ -84,6 +84,17 @@ def test_its_fields_say_what_became_of_the_recipient() -> None:
     }
 
 
+def test_what_the_sender_called_the_message_and_the_recipient_comes_back_as_it_was() -> None:
+    envelope = Envelope(
+        Address.parse("ann@example.com"),
+        (Recipient(1, Address.parse("bob@example.net"), orcpt=r"rfc822;b\x{FC}@example.org"),),
+        envid=r"a\x{FC}b",
+    )
+    _, _, (message, recipient), _ = parts_of(bounced(of=claimed(envelope=envelope)))
+    assert message["Original-Envelope-Id"] == r"a\x{FC}b"
+    assert recipient["Original-Recipient"] == r"rfc822; b\x{FC}@example.org"
+
+
 def test_recipients_share_one_report() -> None:
     of = claimed(recipients=["bob@example.net", "carol@example.org"])
     bob, carol = of.envelope.recipients
