@@ -38,7 +38,8 @@ def read_letter(data: bytes, *, is_dot_stuffed: bool, settings: Settings) -> Let
         raise BadLetter(replies.BARE_NEWLINE)
     content = lines.normalised(content)
     if lines.has_longer(content, settings.max_line_bytes):
-        raise BadLetter(replies.LINE_OF_MESSAGE_TOO_LONG)
+        words = f"A line of the message is longer than {settings.max_line_bytes} octets"
+        raise BadLetter(replies.LINE_OF_MESSAGE_TOO_LONG.saying(words))
     try:
         header = scan(content)
     except BadHeader as fault:

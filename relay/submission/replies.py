@@ -45,7 +45,7 @@ UNKNOWN_PARAMETER = Reply(555, "5.4", "Parameter not recognised")
 BAD_PARAMETER = Reply(501, "5.4", "Bad parameter value")
 BAD_HEADER = Reply(554, "6.0", "Bad message header")
 BARE_NEWLINE = Reply(554, "6.0", "The message has a bare CR or LF; lines end with CRLF")
-LINE_OF_MESSAGE_TOO_LONG = Reply(554, "6.0", "The message has too long a line")
+LINE_OF_MESSAGE_TOO_LONG = Reply(554, "6.0", "A line of the message is too long")
 
 # Security
 TLS_NEEDED = Reply(530, "7.0", "Issue STARTTLS first")
