@@ -49,7 +49,7 @@ def complete(
 
 
 def _from_another(original: Field | None, sender: Address, *, has_reply_to: bool) -> list[bytes]:
-    fields = [f"From: {sender}\r\n".encode()]
+    fields = [f"From: {sender.plainest}\r\n".encode()]
     if original is not None and not has_reply_to:
         fields.append(b"Reply-To:" + original.raw + b"\r\n")
     return fields

@@ -116,7 +116,7 @@ def _with_header(content: bytes, rules: Sequence[Rewrite]) -> Rewritten:
         else:
             sender = wished
         if rule.reply_to is not None:
-            reply_to = f"Reply-To: {rule.reply_to}\r\n".encode()
+            reply_to = f"Reply-To: {rule.reply_to.plainest}\r\n".encode()
         elif rule.answers_to_from:
             reply_to = b""
     changes: dict[str, bytes] = {}
@@ -164,14 +164,14 @@ def _as_reply_to(header: Header) -> bytes:
 def mailbox_field(name: str, mailbox: Mailbox) -> bytes:
     """Write a field of one mailbox, its name in quotes or encoded words where it needs them (RFC 2047)."""
     if not mailbox.name:
-        return f"{name}: {mailbox.address}\r\n".encode()
+        return f"{name}: {mailbox.address.plainest}\r\n".encode()
     if not mailbox.name.isascii():
         shown = "\r\n ".join(encoded_words(mailbox.name))
     elif _ATOMS.fullmatch(mailbox.name) and "=?" not in mailbox.name:
         shown = mailbox.name
     else:
         shown = '"' + mailbox.name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"{name}: {shown}\r\n <{mailbox.address}>\r\n".encode()
+    return f"{name}: {shown}\r\n <{mailbox.address.plainest}>\r\n".encode()
 
 
 # --- as it is kept ---------------------------------------------------------------------------------

@@ -81,3 +81,7 @@ class TestARewrittenSender:
         header = foreign + b"Resent-Sender: i@j.example\r\nReply-To: g@h.example\r\n" + COMPLETE
         done = completed(header, sender=self.SENDER)
         assert done == b"From: ann@example.com\r\nReply-To: g@h.example\r\n" + COMPLETE
+
+    def test_has_its_domain_in_ascii_which_every_upstream_takes(self) -> None:
+        done = completed(b"From: a@b.example\r\n" + COMPLETE, sender=Address.parse("ann@bücher.example"))
+        assert done.startswith(b"From: ann@xn--bcher-kva.example\r\nReply-To: a@b.example\r\n")

@@ -64,6 +64,16 @@ def test_a_forced_sender_is_for_all_and_nobody_else_is_named() -> None:
     assert field(kept, "Reply-To") == "x@example.org"
 
 
+@pytest.mark.parametrize("name", ["", "Böll"])
+def test_a_domain_beyond_ascii_bars_no_upstream_without_smtputf8(name: str) -> None:
+    books = Address.parse("books@bücher.example")
+    rule = Rewrite(from_address=books, from_name=name, is_forced=True, reply_to=books)
+    content = rewritten(LETTER.replace(b"Ann ", b""), (rule,)).content
+    assert content.isascii()
+    assert str(field(content, "From")).endswith("books@xn--bcher-kva.example" + (">" if name else ""))
+    assert field(content, "Reply-To") == "books@xn--bcher-kva.example"
+
+
 def test_answers_go_where_the_operator_says() -> None:
     answering = b"Reply-To: x@example.org\r\nReply-To: y@example.org\r\n" + LETTER
     assert rewritten(answering, (Rewrite(reply_to=SUPPORT),)).content == (
