@@ -255,13 +255,15 @@ def reroute(
     """Send mail by another route; what waits for its next attempt goes on waiting (see retry)."""
     from relay.cli import selecting
     from relay.queue import control
-    from relay.routing import routes
+    from relay.routing.route_changes import Rule
+    from relay.routing.routes import Route, load
     from relay.routing.upstreams import find_upstream
 
-    table = desk.read(routes.load, desk.sealer)
+    route: Rule | Route
     if to_route is not None and to_upstream is None:
-        route = selecting.route_named(table, to_route)
+        route = selecting.route_named(desk, to_route)
     elif to_upstream is not None and to_route is None:
+        table = desk.read(load, desk.sealer)
         route = selecting.route_to(table, desk.read(find_upstream, to_upstream, desk.sealer))
     else:
         raise Failed("Say where to: either --to-route or --to-upstream.", USAGE)

@@ -28,6 +28,7 @@ from relay.queue.orders import affected, perhaps_delivered
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
 from relay.routing import routes
+from relay.routing.route_changes import Rule, all_rules, find_rule
 from relay.routing.routes import Route, RoutingTable
 from relay.routing.upstreams import Upstream, find_upstream
 
@@ -150,23 +151,24 @@ def _messages(chosen: Chosen) -> Iterable[tuple[int | None, tuple[str, ...] | No
 
 
 def _routes(desk: Desk, chosen: Chosen) -> Sequence[str | None]:
+    """Also those that are passed over: their mail still waits, and goes by the default route meanwhile."""
     if chosen.upstream is None and chosen.route is None:
         return [None]
-    table = desk.read(routes.load, desk.sealer)
-    found = table.routes if chosen.route is None else (route_named(table, chosen.route),)
+    found = desk.read(all_rules) if chosen.route is None else (desk.read(find_rule, chosen.route),)
     if chosen.upstream is not None:
         wanted = desk.read(find_upstream, chosen.upstream, desk.sealer)
-        found = tuple(route for route in found if wanted.id in route.upstream_ids)
-    return [route.id for route in found]
+        table = desk.read(routes.load, desk.sealer)
+        taken = {rule.id: table.route(rule.id) for rule in found}
+        return [rule_id for rule_id, route in taken.items() if route and wanted.id in route.upstream_ids]
+    return [rule.id for rule in found]
 
 
-def route_named(table: RoutingTable, name: str) -> Route:
-    """The route called *name*.  Raises Failed."""
-    for route in table.routes:
-        if route.name == name:
-            return route
-    known = ", ".join(route.name for route in table.routes) or "none"
-    raise Failed(f'There is no route "{name}"; there are: {known}.')
+def route_named(desk: Desk, name: str) -> Rule:
+    """The route called *name*, if mail can take it.  Raises NoSuchRoute or Failed."""
+    rule = desk.read(find_rule, name)
+    if rule.why_passed_over:
+        raise Failed(f'No mail can take the route "{name}": it {rule.why_passed_over}.')
+    return rule
 
 
 def route_to(table: RoutingTable, upstream: Upstream) -> Route:

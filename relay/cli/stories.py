@@ -15,9 +15,9 @@ from relay.cli.shown import Cell, Fields, Part, Shown, Table, Tone
 from relay.mail.session import TRUSTED
 from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, story
 from relay.queue.items import DeliveryKey, Origin
-from relay.queue.states import RecipientState
+from relay.queue.states import DeliveryState, RecipientState
 from relay.queue.waiting import Waiting, Why, look_around, why_waiting
-from relay.routing.route_changes import all_rules
+from relay.routing.route_changes import Rule, all_rules
 
 _ENDS = {
     RecipientState.OPEN: Cell("open", Tone.DOUBTFUL),
@@ -59,14 +59,14 @@ def find(desk: Desk, text: str) -> Story:
 def tell(desk: Desk, text: str) -> Shown:
     """The whole story, for a reader and for --json."""
     found = find(desk, text)
-    names = {rule.id: rule.name for rule in desk.read(all_rules)}
+    rules = {rule.id: rule for rule in desk.read(all_rules)}
     keys = [DeliveryKey(found.id, part.part) for part in found.parts]
     told = desk.read(why_waiting, keys, desk.read(look_around, desk.sealer, desk.now))
     whys = {key.part: waiting for key, waiting in told.items()}
-    return Shown(_document(found, names, whys), tuple(_parts(found, names, whys)))
+    return Shown(_document(found, rules, whys), tuple(_parts(found, rules, whys)))
 
 
-def _parts(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting]) -> Iterator[Part]:
+def _parts(found: Story, rules: Mapping[str, Rule], whys: Mapping[int, Waiting]) -> Iterator[Part]:
     yield Cell(f"Message {found.id}", Tone.STRONG)
     yield _card(found)
     yield Table(
@@ -75,7 +75,7 @@ def _parts(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting]) 
         numbers=frozenset({"no."}),
     )
     for part in found.parts:
-        yield from _delivery(found, part, names, whys.get(part.part))
+        yield from _delivery(found, part, rules.get(part.route_id), whys.get(part.part))
     yield from _followers(found)
 
 
@@ -126,15 +126,12 @@ def _recipient(one: RecipientStory) -> tuple[str | Cell, ...]:
     )
 
 
-def _delivery(
-    found: Story, part: PartStory, names: Mapping[str, str], waiting: Waiting | None
-) -> Iterator[Part]:
-    route = names.get(part.route_id, "a route that is gone")
+def _delivery(found: Story, part: PartStory, rule: Rule | None, waiting: Waiting | None) -> Iterator[Part]:
     state = STATES[part.state]
     when = f", next try {moment(part.next_try_at)}" if part.next_try_at else ""
     yield ""
     whom = f" to {_recipients(_numbers_of(found, part))}" if len(found.parts) > 1 else ""
-    told = f'Delivery {found.id}-{part.part}{whom} by route "{route}": {state.text}{when}'
+    told = f"Delivery {found.id}-{part.part}{whom} {_way(part, rule)}: {state.text}{when}"
     yield Cell(told, state.tone)
     if waiting is not None and waiting.why is not Why.DONE:
         at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
@@ -156,6 +153,17 @@ def _delivery(
         if each.left_alone:
             yield f"  try {each.number}: sent without what was to be changed in it ({each.left_alone})"
         yield from _replies(found, part, each)
+
+
+def _way(part: PartStory, rule: Rule | None) -> str:
+    """By which route it goes, or went; mail whose own takes none goes by the default route."""
+    is_done = part.state is DeliveryState.DONE
+    if rule is not None and (is_done or rule.is_default or not rule.why_passed_over):
+        return f'by route "{rule.name}"'
+    if is_done:
+        return "by a route that is gone"
+    why = f'route "{rule.name}" {rule.why_passed_over}' if rule else "its own is gone"
+    return f"by the default route ({why})"
 
 
 def _not_tried(part: PartStory) -> str:
@@ -215,7 +223,7 @@ def _attempt(one: AttemptStory) -> tuple[str | Cell, ...]:
     )
 
 
-def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting]) -> dict[str, Any]:
+def _document(found: Story, rules: Mapping[str, Rule], whys: Mapping[int, Waiting]) -> dict[str, Any]:
     return {
         "id": found.id,
         "is_finished": found.is_finished,
@@ -244,7 +252,7 @@ def _document(found: Story, names: Mapping[str, str], whys: Mapping[int, Waiting
         "deliveries": [
             {
                 "id": f"{found.id}-{part.part}",
-                "route": names.get(part.route_id),
+                "route": rule.name if (rule := rules.get(part.route_id)) else None,
                 "state": part.state,
                 "next_try_at": part.next_try_at,
                 "reason": part.reason,

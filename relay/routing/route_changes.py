@@ -50,6 +50,13 @@ class Rule:
         """Whether it takes what no other is for."""
         return self.name == DEFAULT_ROUTE
 
+    @property
+    def why_passed_over(self) -> str:
+        """What keeps all mail from taking it, the end of a sentence about it; empty: nothing does."""
+        if not self.is_enabled:
+            return "is switched off"
+        return "" if self.legs else "leads to no upstream"
+
 
 @dataclass(frozen=True, slots=True)
 class NewRoute:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from relay.db import tables
 from relay.db.engine import write_with
 from relay.mail.reply import Reply
 from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
@@ -188,3 +189,27 @@ def test_a_route_that_leads_nowhere_any_more_has_its_name_still(run: Run, take: 
     told = run("message", "show", message).out
     assert f'Delivery {message}-1 by route "default": due' in told
     assert "The default route leads to no upstream" in told
+
+
+def test_mail_whose_route_is_passed_over_or_gone_is_said_to_go_by_the_default_route(
+    run: Run, engine: Engine, take: Take
+) -> None:
+    run("upstream", "add", "other", "--kind", "sandbox")
+    run("route", "add", "shop", "--to", "other", "--tag", "shop")
+    with engine.connect() as tx:
+        shop = tx.execute(select(tables.routes.c.id).where(tables.routes.c.name == "shop")).scalar_one()
+    message = take(route_id=shop, hold_reason="to be looked at")
+
+    def way() -> str:
+        return run("message", "show", message).out.partition(f"Delivery {message}-1 ")[2].splitlines()[0]
+
+    assert way() == 'by route "shop": held'
+    run("route", "edit", "shop", "--disable")
+    assert way() == 'by the default route (route "shop" is switched off): held'
+    run("route", "edit", "shop", "--enable")
+    run("upstream", "delete", "other", "--yes", "--force")
+    assert way() == 'by the default route (route "shop" leads to no upstream): held'
+    run("route", "delete", "shop", "--yes")
+    assert way() == "by the default route (its own is gone): held"
+    run("queue", "cancel", message, "--yes")
+    assert way() == "by a route that is gone: done"
