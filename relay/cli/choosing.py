@@ -98,7 +98,8 @@ class Order:
     `at_most` deliveries a call (None: as many as `queue.control`), does it to what `of` makes of a
     Selection, and `counted` says by name how much its result was; `done`, which is given the sum of that,
     and `wanted` end the sentences "3 deliveries …" and "Nothing of that …"; `warning` is said before what
-    cannot be taken back.  `sends_again`: mail that has perhaps arrived already is told of.
+    cannot be taken back.  `sends_again`: mail that has perhaps arrived already is told of; `takes_due`: it is
+    also for what is due, so what a process has in its hands already is told of.
     """
 
     action: str
@@ -110,6 +111,7 @@ class Order:
     detail: Mapping[str, Any] = field(default_factory=dict)
     at_most: int | None = None
     sends_again: bool = False
+    takes_due: bool = True
     counted: Callable[[Any], Mapping[str, int]] = lambda moved: {"deliveries": moved}
 
 

@@ -132,6 +132,7 @@ def retry(desk: Desk) -> Order:
         done="will be tried now",
         wanted="waits for a retry",
         sends_again=True,
+        takes_due=False,
     )
 
 
@@ -170,6 +171,7 @@ def release(desk: Desk) -> Order:
         lambda these: ReleaseHeld(these, desk.now),
         done="released",
         wanted="is held",
+        takes_due=False,
     )
 
 

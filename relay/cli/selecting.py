@@ -23,7 +23,7 @@ from relay.db.audit import record
 from relay.mail.address import Address, BadAddress, fold_domain
 from relay.mail.priority import Priority
 from relay.quantities import read_duration
-from relay.queue import control
+from relay.queue import browse, control
 from relay.queue.orders import affected, perhaps_delivered
 from relay.queue.selection import Selection
 from relay.queue.states import DeliveryState
@@ -40,14 +40,16 @@ def carry_out(desk: Desk, order: Order, chosen: Chosen, *, is_sure: bool, is_dry
     what cannot be taken back.
     """
     chosen.check()
-    orders = [order.of(selection) for selection in selections(desk, chosen)]
+    meant = selections(desk, chosen)
+    orders = [order.of(selection) for selection in meant]
     found = [desk.read(affected, each) for each in orders]
     doubtful = _doubtful(desk, order, orders)
-    warnings = tuple(map(_twice, filter(None, doubtful.values())))
+    in_hand = sum(desk.read(browse.counts, selection).leased for selection in meant) if order.takes_due else 0
+    warnings = (*map(_twice, filter(None, doubtful.values())), *map(_left_alone, filter(None, (in_hand,))))
     by_state = sum((Counter(each.deliveries) for each in found), Counter[DeliveryState]())
     if not by_state:
         told = f'Nothing of that {order.wanted}; see "relay queue list".'
-        return Shown({"deliveries": 0, **doubtful}, (told,), exit_code=FAILED)
+        return Shown({"deliveries": 0, **doubtful}, (told,), warnings, exit_code=FAILED)
     reached, others = sum(each.recipients for each in found), sum(each.others for each in found)
     told = f"{_extent(by_state, reached)}.{_spared(others)}"
     if is_dry:
@@ -90,6 +92,16 @@ def _twice(number: int) -> str:
         f"{deliveries(number)} perhaps arrived at the last try: the upstream had the whole message, "
         f"and the line broke before its answer. Sent again, {whose} twice."
     )
+
+
+def _left_alone(number: int) -> str:
+    """What whoever orders something must know of so many deliveries that a process has in its hands."""
+    stay = (
+        "is being delivered, and stays as it is"
+        if number == 1
+        else "are being delivered, and stay as they are"
+    )
+    return f'{deliveries(number)} {stay}; "relay queue stop" gives back what has not begun.'
 
 
 def _spared(others: int) -> str:

@@ -9,11 +9,13 @@ from sqlalchemy import Engine, insert, select, update
 
 from relay.cli.choosing import parse_id
 from relay.db import tables
+from relay.db.engine import write_with
 from relay.delivery import failing
 from relay.mail.address import Address
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.priority import Priority
 from relay.queue import control
+from relay.queue.claim import ClaimOrder, claim_due
 from relay.queue.items import Origin
 from tests.cli.conftest import Run, Take
 from tests.kit.makers import make_envelope, make_session
@@ -138,6 +140,27 @@ def test_nothing_to_do_is_said_and_is_no_success(run: Run, take: Take) -> None:
     answer = run("queue", "retry", message)
     assert (answer.code, answer.out) == (1, 'Nothing of that waits for a retry; see "relay queue list".\n')
     assert run("queue", "release", "--all").code == 1
+
+
+def test_what_a_process_has_in_its_hands_is_told_of_where_an_order_leaves_it_alone(
+    run: Run, engine: Engine, take: Take
+) -> None:
+    now = datetime.now(UTC)
+    message = take()
+    with engine.connect() as tx:
+        route = tx.execute(select(tables.routes.c.id)).scalar_one()
+    assert write_with(engine, claim_due, ClaimOrder("a process", now, timedelta(minutes=2), {route: 1}))
+    told = (
+        "warning: 1 delivery is being delivered, and stays as it is; "
+        '"relay queue stop" gives back what has not begun.\n'
+    )
+    in_vain = run("queue", "cancel", message, "--yes")
+    assert (in_vain.code, in_vain.err) == (1, told)
+    assert not run("queue", "retry", message).err
+    take()
+    held = run("queue", "hold", "--all")
+    assert (held.out, held.err) == ("1 delivery will wait until released.\n", told)
+    assert not run("queue", "release", "--all").err
 
 
 def test_how_much_it_would_be_is_said_before_anything_is_done(run: Run, take: Take) -> None:
