@@ -163,6 +163,7 @@ class Roads:
                 lane.switch_off()
             else:
                 lane.adopt(upstream)
+                lane.give_back(partial(self._why_moved, lane))
 
     def _forget_ways(self) -> None:
         self._ways.clear()
@@ -178,6 +179,11 @@ class Roads:
     def _why_stopped(self, lane: Lane, held: Held) -> str | None:
         stop = self._stops.value.of(upstream_id=lane.upstream.id, user_id=held.claimed.user_id)
         return None if stop is None else stop.sentence
+
+    def _why_moved(self, lane: Lane, held: Held) -> str | None:
+        route = self._heeded.route(held.claimed.route_id)
+        leads_here = route is not None and lane.upstream.id in route.upstream_ids
+        return None if leads_here else "Its route leads elsewhere now"
 
     async def close(self, reason: str, seconds: float) -> None:
         """End all lanes: see `Lane.close`."""

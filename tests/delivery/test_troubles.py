@@ -13,7 +13,7 @@ from relay.mail.priority import Priority
 from relay.queue.browse import story
 from relay.queue.content import read_content
 from relay.queue.items import Origin
-from relay.routing.routes import RoutingTable
+from relay.routing.routes import Leg, Route, RoutingTable
 from tests.delivery.makers import LETTER, upstream_at
 from tests.delivery.office import Office, eventually, table_of
 from tests.kit.upstream import DROP, MUTE, Do, FakeUpstream, later, once_open
@@ -253,6 +253,26 @@ async def test_mail_in_hand_waits_when_its_upstream_is_switched_off(
         office.worker.wake()
         await office.until_state(message, "done")
         await upstream.stop()
+
+
+async def test_mail_in_hand_goes_where_its_route_leads_now(db: Database, upstream: FakeUpstream) -> None:
+    upstream.on("DOT", later(60))
+    async with FakeUpstream() as second:
+        one = upstream_at(upstream.port, concurrency=1)
+        other = upstream_at(second.port, id="U2", name="second")
+        async with Office(db, one, other).open() as office:
+            begun = await office.submit("bob", hot=True)
+            await eventually(lambda: len(upstream.transactions) == 1)
+            messages = [await office.submit(name, hot=True) for name in ("cid", "dan")]
+            leads_elsewhere = Route("R1", "default", None, (Leg("U2"),))
+            both = {"U1": one, "U2": other}
+            office.routing.value = RoutingTable(both, (leads_elsewhere,), leads_elsewhere)
+            office.worker.wake()
+            for message in messages:
+                await office.until_state(message, "done")
+                assert [a.upstream for a in await office.attempts(message)] == ["second"]
+            assert await office.state(begun) == "leased"
+            await upstream.stop()
 
 
 async def test_mail_whose_route_is_gone_waits_until_there_is_one(
