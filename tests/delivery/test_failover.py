@@ -130,6 +130,7 @@ async def test_what_one_process_finds_out_another_need_not_try(db: Database, eng
 
             # Down there, so left alone here: nothing is handed over, nothing claimed.
             async with other.open():
+                await eventually(lambda: not takes(other))
                 letters.append(await other.submit("cid", hot=True))
                 await eventually(lambda: are(states, {"node/0": "down", "node/1": "down"}))
                 await other.turn(timedelta(seconds=1))
