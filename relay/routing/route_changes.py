@@ -155,7 +155,8 @@ def _add(tx: Connection, item: NewRoute) -> Rule:
         raise RouteTaken(f'There is a route "{item.name}" already.')
     if item.conditions == ANYTHING:
         raise BadRoute("A route needs a condition: for all mail there is the default route.")
-    _check(item.legs, item.conditions)
+    _check_legs(item.legs)
+    _check_conditions(item.conditions)
     route_id = item.by.id()
     tx.execute(
         insert(routes).values(
@@ -180,8 +181,9 @@ def _edit(tx: Connection, item: EditRoute) -> Rule:
             raise BadRoute(f"{whose} has no conditions; add another route.")
         if item.conditions == ANYTHING:
             raise BadRoute("A route needs a condition: for all mail there is the default route.")
-    _check(rule.legs if item.legs is None else item.legs, item.conditions or rule.conditions)
-    if item.legs is not None:
+    _check_conditions(item.conditions or rule.conditions)
+    if item.legs is not None:  # else it stays as it is, also where its upstreams were deleted
+        _check_legs(item.legs)
         _lead(tx, rule.id, item.legs)
     conditions = rule.conditions if item.conditions is None else item.conditions
     is_enabled = rule.is_enabled if item.is_enabled is None else item.is_enabled
@@ -220,13 +222,16 @@ def _remove(tx: Connection, item: RemoveRoute) -> None:
     _told(tx, item.by, "route.delete", item.name, to=rule.legs)
 
 
-def _check(legs: Sequence[Leg], conditions: Conditions) -> None:
+def _check_legs(legs: Sequence[Leg]) -> None:
     if not legs:
         raise BadRoute("A route leads to at least one upstream.")
     if len({leg.upstream_id for leg in legs}) < len(legs):
         raise BadRoute("A route leads to each upstream once.")
     if not all(1 <= leg.weight <= _MOST_WEIGHT for leg in legs):
         raise BadRoute(f"A weight is 1 to {_MOST_WEIGHT}.")
+
+
+def _check_conditions(conditions: Conditions) -> None:
     if None not in (conditions.least, conditions.most) and (conditions.least or 0) > (conditions.most or 0):
         raise BadRoute("No message is at least larger than it is at most.")
 

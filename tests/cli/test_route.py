@@ -99,6 +99,14 @@ def test_a_route_is_changed_switched_off_and_deleted(run: Run) -> None:
     assert len(run("route", "list", "--json").document) == 1
 
 
+def test_a_route_whose_upstream_was_deleted_is_changed_and_switched_off_all_the_same(run: Run) -> None:
+    run(*ADD)
+    for upstream in ("shop", "spare"):
+        run("upstream", "delete", upstream, "--yes", "--force")
+    changed = run("route", "edit", "orders", "--tag", "order", "--disable", "--json").document
+    assert (changed["to"], changed["conditions"]["tags"], changed["is_enabled"]) == ([], ["order"], False)
+
+
 def test_one_that_leads_to_what_takes_no_mail_says_so(run: Run) -> None:
     run("upstream", "disable", "provider")
     assert "Upstream provider was switched off" in run("route", "show", "default").out
