@@ -145,6 +145,20 @@ def test_nowhere_to_send_to_is_found(run: Run, well: None) -> None:
     assert examined(run, code=1)["default route"][0] == "problem"
 
 
+def test_a_route_to_where_nobody_takes_mail_is_found(run: Run, well: None) -> None:
+    run("upstream", "add", "other", "--kind", "sandbox")
+    run("route", "add", "shop", "--to", "other", "--tag", "shop")
+    assert "route shop" not in examined(run, code=0)
+    run("upstream", "disable", "other")
+    waits = 'All its upstreams are switched off, so mail waits: "relay upstream enable".'
+    assert examined(run, code=0)["route shop"] == ("warning", waits)
+    run("upstream", "delete", "other", "--yes", "--force")
+    passed_over = 'It leads to no upstream, so it is passed over: "relay route edit".'
+    assert examined(run, code=0)["route shop"] == ("warning", passed_over)
+    run("route", "edit", "shop", "--disable")
+    assert "route shop" not in examined(run, code=0)
+
+
 def test_users_who_can_do_nothing_are_found(run: Run, well: None) -> None:
     run("user", "add", "bob")
     run("user", "add", "cid", "--inactive")

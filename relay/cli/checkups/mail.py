@@ -1,4 +1,4 @@
-"""Checkups of the database and of what stands in it: clock, upstreams, users."""
+"""Checkups of the database and of what stands in it: clock, upstreams, routes, users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from relay.cli.desk import Desk, file_of
 from relay.db import tables
 from relay.routing import routes
 from relay.routing.health import CheckResult, load_health
+from relay.routing.route_changes import all_rules
 from relay.routing.soundness import warnings as doubts
+from relay.routing.upstreams import all_upstreams
 from relay.sealing import CannotUnseal
 
 _SKEW = timedelta(seconds=5)
@@ -27,7 +29,7 @@ def database(desk: Desk) -> Iterator[Finding]:
     desk.read(lambda _: None)
     kind = f"SQLite, {file_of(desk.config)}" if desk.config.is_embedded else "PostgreSQL"
     yield ok("database", f"{kind}, reachable and up to date")
-    for checkup in (clock, upstreams, users):
+    for checkup in (clock, upstreams, named_routes, users):
         yield from checkup(desk)
 
 
@@ -78,6 +80,20 @@ def upstreams(desk: Desk) -> Iterator[Finding]:
             yield warning(about, f"Its last check failed: {last.last_check_detail}")
         for doubt in doubts(upstream):
             yield warning(about, doubt)
+
+
+def named_routes(desk: Desk) -> Iterator[Finding]:
+    """Those that are switched on and lead nowhere, or where nobody takes mail."""
+    known = {each.id: each for each in desk.read(all_upstreams, desk.sealer)}
+    for rule in desk.read(all_rules):
+        if rule.is_default or not rule.is_enabled:
+            continue
+        if not rule.legs:
+            sentence = 'It leads to no upstream, so it is passed over: "relay route edit".'
+            yield warning(f"route {rule.name}", sentence)
+        elif not any(known[leg.upstream_id].is_enabled for leg in rule.legs):
+            sentence = 'All its upstreams are switched off, so mail waits: "relay upstream enable".'
+            yield warning(f"route {rule.name}", sentence)
 
 
 def users(desk: Desk) -> Iterator[Finding]:
