@@ -352,11 +352,19 @@ def delete(
 
     upstream = desk.read(find_upstream, name, desk.sealer)
     confirm(f'The upstream "{upstream.name}" will be deleted.', is_sure=yes)
-    led = desk.read(load, desk.sealer).default
+    led = desk.read(load, desk.sealer).routes
     desk.write(remove_upstream, RemoveUpstream(desk.author, upstream.name, desk.sealer, is_forced=force))
-    is_nowhere = led is not None and desk.read(load, desk.sealer).default is None
-    warnings = (_DEFAULT_LEADS_NOWHERE,) if is_nowhere else ()
+    still = {route.id for route in desk.read(load, desk.sealer).routes}
+    warnings = tuple(_leads_nowhere(route.name) for route in led if route.id not in still)
     return Shown({"deleted": upstream.name}, (f'Upstream "{upstream.name}" was deleted.',), warnings)
+
+
+def _leads_nowhere(route: str) -> str:
+    from relay.routing.routes import DEFAULT_ROUTE
+
+    if route == DEFAULT_ROUTE:
+        return _DEFAULT_LEADS_NOWHERE
+    return f'The route "{route}" leads to no upstream any more: its mail goes by the default route.'
 
 
 def _password(username: str | None, *, is_on_stdin: bool) -> str | None:

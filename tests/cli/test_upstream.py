@@ -149,6 +149,18 @@ def test_an_upstream_that_routes_lead_to_is_deleted_only_by_force(run: Run) -> N
     assert run("upstream", "list").out == 'There are no upstreams yet: "relay upstream add".\n'
 
 
+def test_whoever_deletes_an_upstream_hears_which_routes_lead_nowhere_then(run: Run) -> None:
+    for name in ("sandbox", "shop", "spare"):
+        run("upstream", "add", name, "--kind", "sandbox")
+    run("route", "add", "orders", "--to", "shop", "--tag", "order")
+    run("route", "add", "news", "--to", "shop", "--to", "spare", "--tag", "news")
+    run("user", "add", "ann", "--upstream", "shop")
+    assert run("upstream", "delete", "shop", "--yes", "--force").err == "".join(
+        f'warning: The route "{name}" leads to no upstream any more: its mail goes by the default route.\n'
+        for name in ("orders", "user:ann")
+    )
+
+
 def test_a_list_for_readers_says_how_each_fares(run: Run) -> None:
     run(*PROVIDER)
     heading, line = run("upstream", "list").out.splitlines()
