@@ -130,6 +130,7 @@ def remove(tx: Connection, items: Sequence[Deletion]) -> list[Account]:
         tx.execute(delete(users).where(users.c.id == account.id))
         record(tx, item.by, "user.delete", account.name)
         bump(tx, Subject.ACCOUNTS)
+        bump(tx, Subject.CONTROL)  # a stop of its mail went with it
         gone.append(account)
     return gone
 

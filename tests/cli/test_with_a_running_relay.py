@@ -142,6 +142,19 @@ def test_a_stopped_relay_accepts_mail_and_sends_it_when_it_is_started_again(
     assert delivery_of(message)["state"] == "done"
 
 
+def test_mail_of_a_user_who_was_stopped_and_deleted_moves(run: Run, node: Node) -> None:
+    config = ("--config", str(node.config))
+    run("user", "add", "ann", "--sender", "example.com", *config)
+    run("queue", "stop", "--user", "ann", *config)
+    for _ in range(20):  # it is heard of within a second or so; what came before that is delivered
+        to_bob = ("--user", "ann", "--to", "bob@example.net", "--wait", "1")
+        if (sent := run("send-test", *to_bob, "--json", *config)).code == 75:
+            break
+    assert sent.code == 75, "it is not delivered yet"
+    run("user", "delete", "ann", "--yes", *config)
+    node.wait_for("attempt_finished", delivery=f"{sent.document['id']}-1")
+
+
 def test_the_doctor_knocks_at_the_doors(run: Run, node: Node) -> None:
     findings = run("doctor", "--json", "--config", str(node.config)).document["findings"]
     ports = [f for f in findings if f["about"].startswith("port")]
