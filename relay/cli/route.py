@@ -125,7 +125,11 @@ def edit(
     at_least: LargerThan = None,
     at_most: SmallerThan = None,
     enable: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Whether it is asked at all.")
+        bool | None,
+        typer.Option(
+            "--enable/--disable",
+            help="Whether it is asked at all; if not, what waits for it goes by the default route.",
+        ),
     ] = None,
 ) -> Shown:
     """Change a route; mail that waits for it goes where it leads then."""
