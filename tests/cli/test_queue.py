@@ -331,23 +331,6 @@ def test_mail_takes_another_way(run: Run, engine: Engine, take: Take) -> None:
     assert run("queue", "reroute", message).code == 2
 
 
-def test_mail_of_a_route_that_is_passed_over_is_found_where_it_goes(
-    run: Run, engine: Engine, take: Take
-) -> None:
-    run("upstream", "add", "other", "--kind", "sandbox")
-    run("route", "add", "shop", "--to", "other", "--tag", "shop")
-    with engine.connect() as tx:
-        shop = tx.execute(select(tables.routes.c.id).where(tables.routes.c.name == "shop")).scalar_one()
-    message, by_default = take(route_id=shop), take()
-    assert [line["message_id"] for line in listed(run, "--upstream", "other")] == [message]
-    run("route", "edit", "shop", "--disable")
-    assert [line["message_id"] for line in listed(run, "--route", "shop")] == [message]
-    assert not listed(run, "--upstream", "other")
-    assert {line["message_id"] for line in listed(run, "--upstream", "sandbox")} == {message, by_default}
-    told = run("queue", "reroute", by_default, "--to-route", "shop").err
-    assert told == 'error: No mail can take the route "shop": it is switched off.\n'
-
-
 def test_mail_is_given_up_and_its_senders_hear_why(run: Run, engine: Engine, take: Take) -> None:
     message = take(envelope=make_envelope(recipients=("bob@example.net", "cid@example.net")))
     assert run("queue", "fail", message, "--reason", "The campaign was called off").code == 2

@@ -1,8 +1,10 @@
 """The commands of `relay route`, and what `relay check-policy` then says."""
 
 import pytest
+from sqlalchemy import Engine, select
 
-from tests.cli.conftest import Run
+from relay.db import tables
+from tests.cli.conftest import Run, Take
 
 ADD = ("route", "add", "orders", "--to", "shop", "--from", "shop.example.com")
 
@@ -146,3 +148,23 @@ def test_mistakes_are_told_in_a_sentence(run: Run, arguments: tuple[str, ...], c
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err
     assert len(run("route", "list", "--json").document) == 2
+
+
+def test_mail_of_a_route_that_is_passed_over_is_found_where_it_goes(
+    run: Run, engine: Engine, take: Take
+) -> None:
+    def listed(*narrowed: str) -> set[str]:
+        found = run("queue", "list", *narrowed, "--json").document["deliveries"]
+        return {delivery["message_id"] for delivery in found}
+
+    run(*ADD)
+    with engine.connect() as tx:
+        orders = tx.execute(select(tables.routes.c.id).where(tables.routes.c.name == "orders")).scalar_one()
+    message, by_default = take(route_id=orders), take()
+    assert listed("--upstream", "shop") == {message}
+    run("route", "edit", "orders", "--disable")
+    assert listed("--route", "orders") == {message}
+    assert not listed("--upstream", "shop")
+    assert listed("--upstream", "provider") == {message, by_default}
+    told = run("queue", "reroute", by_default, "--to-route", "orders").err
+    assert told == 'error: No mail can take the route "orders": it is switched off.\n'
