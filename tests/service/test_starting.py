@@ -79,11 +79,11 @@ def free_ports(count: int) -> int:
 
 @needs_root
 @pytest.mark.skipif(not NOBODY_CAN_LOAD_US, reason="this Python lies where nobody may read it")
-def test_root_opens_the_ports_and_becomes_somebody_else(make_node: MakeNode, tmp_path: Path) -> None:
-    for path in (tmp_path, *tmp_path.parents):
-        if not path.stat().st_mode & stat.S_IXOTH:
-            path.chmod(0o755)  # pytest keeps its folders closed to others
+def test_root_opens_the_ports_and_becomes_somebody_else(make_node: MakeNode) -> None:
     node = make_node('user = "nobody"\n' + BASIC + LISTENER)
+    for path in (node.directory, *node.directory.parents):
+        if not path.stat().st_mode & stat.S_IXOTH:
+            path.chmod(0o755)  # pytest closes its folders to others; an earlier test may have closed others
     for _start in range(2):
         node.start_and_wait()
         assert Path(f"/proc/{node.found('started', process='relay')['pid']}").owner() == "nobody"
