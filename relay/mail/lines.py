@@ -45,14 +45,14 @@ def has_longer(content: bytes, most: int) -> bool:
     return False
 
 
-def has_dotted(content: bytes) -> bool:
+def _has_dotted(content: bytes) -> bool:
     """Whether a line of *content*, but for its first one, begins with a dot."""
     return b"." in content and b"\r\n." in content  # attachments have no dot at all, which is quickly seen
 
 
 def dot_stuffed(content: bytes) -> bytes:
     """*content* as DATA sends it, without the final dot (RFC 5321 §4.5.2)."""
-    stuffed = content.replace(b"\r\n.", b"\r\n..") if has_dotted(content) else content
+    stuffed = content.replace(b"\r\n.", b"\r\n..") if _has_dotted(content) else content
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
@@ -65,12 +65,12 @@ def dot_stuffed_pieces(content: bytes, most: int) -> Iterator[bytes]:
             end -= 1  # no CRLF is cut in two
         piece = content[position:end]
         begins_line = position == 0 or content[position - 2 : position] == b"\r\n"
-        stuffed = piece.replace(b"\r\n.", b"\r\n..") if has_dotted(piece) else piece
+        stuffed = piece.replace(b"\r\n.", b"\r\n..") if _has_dotted(piece) else piece
         yield b"." + stuffed if begins_line and piece.startswith(b".") else stuffed
         position = end
 
 
 def dot_unstuffed(content: bytes) -> bytes:
     """What DATA brought, with the added dots taken away (RFC 5321 §4.5.2)."""
-    plain = content.replace(b"\r\n.", b"\r\n") if has_dotted(content) else content
+    plain = content.replace(b"\r\n.", b"\r\n") if _has_dotted(content) else content
     return plain[1:] if plain.startswith(b".") else plain

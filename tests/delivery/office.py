@@ -197,6 +197,17 @@ class Office:
 
         await eventually(is_there)
 
+    async def until_done_in_time(self, message_id: str) -> None:
+        """Wait until the message's delivery is done, and let time pass while it waits in the table."""
+
+        async def is_done() -> bool:
+            state = await self.state(message_id)
+            if state == "queued":
+                await self.turn(timedelta(minutes=1))
+            return state == "done"
+
+        await eventually(is_done)
+
     async def until_settled(self, message_id: str) -> None:
         """Wait until every recipient of the message has its end."""
 
