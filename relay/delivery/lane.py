@@ -77,7 +77,7 @@ class Lane:
         self._bench = Bench()
         self._busy = 0
         self._busy_with_lower = 0
-        self.ahead = 2 * upstream.concurrency  # that may wait here: what is carried in two seconds
+        self.ahead = 2 * self._share_of_slots()  # that may wait here: what is carried in two seconds
         self._finished = 0
         self._closed_because: str | None = None
 
@@ -103,7 +103,7 @@ class Lane:
         self._gait.set_to(self._share_of_slots())
         self._bench.dismiss_idle(self._clerk.clock.now())
         pace = round(2 * self._finished / period.total_seconds())
-        self.ahead = min(max(pace, 2 * self.upstream.concurrency), MOST_AHEAD)
+        self.ahead = min(max(pace, 2 * self._share_of_slots()), MOST_AHEAD)
         self._finished = 0
         if self._gait.recovered(self._clerk.clock.now()):
             self._write_down()

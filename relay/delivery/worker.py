@@ -41,7 +41,7 @@ from relay.settings import Settings
 POLL = timedelta(seconds=1)
 _EXPIRED_AT_ONCE = 100
 _STOPPED = "The relay was stopped before its turn came"
-_HOT_LEAST = 10  # deliveries that may wait for an upstream in memory, however slow it is
+_HOT_LEAST = 10  # deliveries that may wait in the memory of all processes, however slow their upstream is
 _MOST_FIRST = 2000  # deliveries waiting for one upstream beyond which even level 1 waits in the table
 
 
@@ -91,11 +91,12 @@ class Worker:
             tokens=tokens or OwnTokens(clock),
             owner=owner,
         )
+        self._processes = processes or Current(1)
         self._roads = Roads(
             routing,
             self._clerk,
             stops=self._stops,
-            share=lambda: processes.value if processes else 1,
+            share=lambda: self._processes.value,
             on_room=self.wake,
         )
         self._backlog: set[str] = set()  # routes with more in the table than we took
@@ -124,7 +125,7 @@ class Worker:
         lane = self._roads.lane_for(route_id)
         if lane is None or not lane.standing.is_up:
             return False
-        if len(lane) >= (_MOST_FIRST if is_first else max(lane.ahead, _HOT_LEAST)):
+        if len(lane) >= (_MOST_FIRST if is_first else max(lane.ahead, _HOT_LEAST // self._processes.value)):
             self._backlog.add(route_id)
             lane.has_more = True
             return False

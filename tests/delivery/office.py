@@ -47,7 +47,7 @@ def table_of(*upstreams: Upstream) -> RoutingTable:
 class Office:
     """Everything around a worker."""
 
-    def __init__(self, db: Database, *upstreams: Upstream, owner: str = "node/0") -> None:
+    def __init__(self, db: Database, *upstreams: Upstream, owner: str = "node/0", processes: int = 1) -> None:
         self.db = db
         self.clock = HandClock()
         self.owner = owner
@@ -67,6 +67,7 @@ class Office:
             new_id=self.new_id,
             rng=Random(2),
             hostname="relay.example",
+            processes=Current(processes),
             stops=self.stops,
             stationery=self.stationery,
         )

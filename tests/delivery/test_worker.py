@@ -202,6 +202,21 @@ async def test_what_a_slow_upstream_cannot_take_soon_waits_where_it_can_be_held(
         await eventually(lambda: len(upstream.taken) == 40)
 
 
+async def test_what_one_of_several_processes_cannot_take_soon_is_left_to_the_others(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.on("DOT", once_open(gate))
+    async with Office(db, upstream_at(upstream.port, concurrency=4), processes=4).open() as office:
+        messages = [await office.submit("low", hot=True) for _ in range(20)]
+        await eventually(lambda: len(upstream.transactions) == 1)
+        await office.turn(timedelta(seconds=1))
+        states = [await office.state(message) for message in messages]
+        assert states.count("leased") <= 4, "one that goes, two that wait, and one in trade"
+        gate.set()
+        await eventually(lambda: len(upstream.taken) == 20)
+
+
 async def test_a_slot_is_kept_for_level_1(db: Database, upstream: FakeUpstream) -> None:
     gate = asyncio.Event()
     upstream.on("DOT", once_open(gate))
