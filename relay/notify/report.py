@@ -152,7 +152,8 @@ def _is_wanted(fate: Fate, action: Action, settings: Settings) -> bool:
 
 
 def _report(news: News, content: bytes, report_id: str) -> Entity:
-    returned, what_it_is = _returned(news.claimed.envelope, content, may_be_whole=news.is_for_good)
+    may_be_whole = news.is_for_good and not any(_is_for_its_size(fate.reply) for fate in news.fates)
+    returned, what_it_is = _returned(news.claimed.envelope, content, may_be_whole=may_be_whole)
     kind, status = _status(news)
     parts = [text_entity(_text(news, what_it_is), description="What happened"), status]
     return multipart(
@@ -160,6 +161,11 @@ def _report(news: News, content: bytes, report_id: str) -> Entity:
         parts if returned is None else [*parts, returned],
         boundary=f"=_report_{report_id}",
     )
+
+
+def _is_for_its_size(reply: Reply) -> bool:
+    """Whether the message was refused as too large (RFC 1870 §6.1): a report with all of it would be too."""
+    return reply.enhanced == "3.4" or (reply.code == 552 and not reply.enhanced)
 
 
 def _subject(news: News) -> str:
@@ -284,9 +290,10 @@ def _diagnostic(reply: Reply) -> str:
 def _returned(envelope: Envelope, content: bytes, *, may_be_whole: bool) -> tuple[Entity | None, str]:
     """What comes back of the message, and what the text calls it.
 
-    The message itself if it was asked for, is not too large, and failed: other news never bring it
-    (RFC 3461 §6.2).  One that is not 7-bit goes as message/global, which alone may be encoded
-    (RFC 6532 §3.7).  Nothing of one that must not go unencrypted: a report may (RFC 8689 §5).
+    The message itself if it was asked for, is not too large for us or the server that refused it, and
+    failed: other news never bring it (RFC 3461 §6.2).  One that is not 7-bit goes as message/global,
+    which alone may be encoded (RFC 6532 §3.7).  Nothing of one that must not go unencrypted: a report
+    may (RFC 8689 §5).
     """
     if envelope.require_tls:
         return None, "nothing"

@@ -5,9 +5,10 @@ import quopri
 import pytest
 
 from relay.mail.envelope import Body
-from relay.notify.report import MAX_RETURNED_OCTETS
+from relay.mail.reply import Reply
+from relay.notify.report import MAX_RETURNED_OCTETS, Fate
 from tests.kit.makers import CONTENT
-from tests.notify.reports import bounced, claimed, parts_of
+from tests.notify.reports import REMOTE, bounced, claimed, parts_of
 
 
 class TestWhatComesBack:
@@ -50,6 +51,20 @@ class TestWhatComesBack:
         assert returned.get_content_type() == "text/rfc822-headers"
         assert bounce is not None
         assert bounce.content.isascii()
+
+    @pytest.mark.parametrize(
+        "refusal", [Reply(552, "3.4", "Too big"), Reply(552, "", "Message size exceeds fixed limit")]
+    )
+    def test_is_the_header_where_the_whole_was_too_large_for_the_server(self, refusal: Reply) -> None:
+        of = claimed(ret="FULL")
+        _, text, _, returned = parts_of(bounced(Fate(of.envelope.recipients[0], refusal, REMOTE), of=of))
+        assert returned.get_content_type() == "text/rfc822-headers"
+        assert "followed by the header of your message" in text
+
+    def test_is_the_whole_message_where_a_mailbox_was_full(self) -> None:
+        of, full = claimed(ret="FULL"), Reply(552, "2.2", "Mailbox full")
+        _, _, _, returned = parts_of(bounced(Fate(of.envelope.recipients[0], full, REMOTE), of=of))
+        assert returned.get_content_type() == "message/rfc822"
 
     def test_is_nothing_of_the_body_where_there_is_no_header(self) -> None:
         _, _, _, returned = parts_of(bounced(content=b"\r\nsecret\r\n"))
