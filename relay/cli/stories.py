@@ -94,13 +94,21 @@ def _card(found: Story) -> Fields:
             ("secured", found.tls or ("not at all" if found.peer_address else None)),
             ("accepted", moment(found.accepted_at)),
             ("gives up", None if found.is_finished else moment(found.expires_at)),
-            ("priority", str(int(found.priority))),
+            ("priority", _priority(found)),
             ("size", size(found.octets)),
             ("tag", found.tag),
             ("Message-ID", found.message_id_field),
             ("content", "kept; see --raw" if found.has_content else "no longer kept"),
         )
     )
+
+
+def _priority(found: Story) -> str:
+    asked, given = found.priority_asked, found.priority
+    if asked is None:
+        return str(int(given))
+    why = "higher than its user was allowed" if asked < given else "lower than its user's own"
+    return f"{int(given)}; it asked for {int(asked)}, {why}"
 
 
 def _client(found: Story) -> str | None:
@@ -131,7 +139,8 @@ def _delivery(found: Story, part: PartStory, rule: Rule | None, waiting: Waiting
     when = f", next try {moment(part.next_try_at)}" if part.next_try_at else ""
     yield ""
     whom = f" to {_recipients(_numbers_of(found, part))}" if len(found.parts) > 1 else ""
-    told = f"Delivery {found.id}-{part.part}{whom} {_way(part, rule)}: {state.text}{when}"
+    level = f" with priority {int(part.priority)}" if part.priority is not found.priority else ""
+    told = f"Delivery {found.id}-{part.part}{whom} {_way(part, rule)}{level}: {state.text}{when}"
     yield Cell(told, state.tone)
     if waiting is not None and waiting.why is not Why.DONE:
         at = f"; expected to be sent at {moment(waiting.estimated_at)}" if waiting.estimated_at else ""
@@ -244,6 +253,7 @@ def _document(found: Story, rules: Mapping[str, Rule], whys: Mapping[int, Waitin
         "accepted_at": found.accepted_at,
         "expires_at": found.expires_at,
         "priority": found.priority,
+        "priority_asked": found.priority_asked,
         "octets": found.octets,
         "tag": found.tag,
         "message_id_field": found.message_id_field,
@@ -254,6 +264,7 @@ def _document(found: Story, rules: Mapping[str, Rule], whys: Mapping[int, Waitin
                 "id": f"{found.id}-{part.part}",
                 "route": rule.name if (rule := rules.get(part.route_id)) else None,
                 "state": part.state,
+                "priority": part.priority,
                 "next_try_at": part.next_try_at,
                 "reason": part.reason,
                 "waiting": whys.get(part.part),

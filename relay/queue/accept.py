@@ -58,6 +58,7 @@ def _message_row(item: Acceptance) -> Row:
         "message_id_field": _fitting(item.message_id_field, 255),
         "tag": _fitting(item.tag, 128),
         "priority": int(item.priority),
+        "priority_asked": item.priority_asked and int(item.priority_asked),
         "octets": len(item.content),
         "body": envelope.body.value,
         "smtputf8": envelope.smtputf8,

@@ -217,6 +217,7 @@ class PartStory:
     part: int
     route_id: str
     state: DeliveryState
+    priority: Priority
     due_at: datetime
     attempts_begun: int
     leased_by: str | None
@@ -252,6 +253,7 @@ class Story:
     message_id_field: str | None
     tag: str | None
     priority: Priority
+    priority_asked: Priority | None
     octets: int
     about_id: str | None
     mismatch: str | None
@@ -292,6 +294,7 @@ _SAME_NAMES = tuple(
 _MESSAGE = select(
     messages.c.origin,
     messages.c.priority,
+    messages.c.priority_asked,
     messages.c.sender,
     messages.c.body,
     messages.c.smtputf8,
@@ -312,6 +315,7 @@ def story(tx: Connection, message_id: str) -> Story | None:
         id=message_id,
         origin=Origin(message.origin),
         priority=Priority(message.priority),
+        priority_asked=Priority(message.priority_asked) if message.priority_asked else None,
         has_content=bool(message.has_content),
         envelope=envelope_of(
             sender=message.sender,
@@ -346,6 +350,7 @@ def _parts_of(tx: Connection, message_id: str) -> tuple[PartStory, ...]:
             part=row.part,
             route_id=row.route_id,
             state=row.state,
+            priority=Priority(row.priority),
             due_at=row.due_at,
             attempts_begun=row.attempts,
             leased_by=row.leased_by,

@@ -75,7 +75,8 @@ class Acceptance(NamedTuple):
     """A whole message on its way into the queue: nothing of it is kept unless all of it is.
 
     `about` is the id of the message that it reports on, or is an archive's copy of.  `mismatch` tells which
-    senders were not its user's, and what became of that.
+    senders were not its user's, and what became of that; `priority_asked` what it asked for, where that is
+    not the `priority` it goes with.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Acceptance(NamedTuple):
     late_at: datetime | None = None  # when its sender is to hear that it is still on its way
     about: str | None = None
     mismatch: str | None = None
+    priority_asked: Priority | None = None
 
 
 class Claimed(NamedTuple):

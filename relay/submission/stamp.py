@@ -47,7 +47,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
     if transaction.rewritten_sender is not None:
         envelope = envelope._replace(sender=transaction.rewritten_sender)
     content = _stamped_content(office, session, transaction, letter, message_id=message_id, now=now)
-    priority = _priority(user, envelope, facts)
+    priority, asked = _priorities(user, envelope, facts)
     due_at = max(now, envelope.hold_until) if envelope.hold_until else now
     lease = Lease(office.owner, now + LEASE)
     brought_along = content if len(content) <= BRINGS_ALONG_OCTETS else b""
@@ -89,6 +89,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
         notices=tuple(transaction.notices),
         mismatch="; ".join(transaction.mismatches) or None,
         late_at=late_at(envelope, now, settings),
+        priority_asked=asked if asked is not priority else None,
     )
     return Stamped(acceptance, tuple([_claimed(acceptance, part, user) for part in parts if part.lease]))
 
@@ -100,12 +101,14 @@ def _expires_at(envelope: Envelope, gives_up_at: datetime) -> datetime:
     return min(gives_up_at, envelope.deliver_by)
 
 
-def _priority(user: User, envelope: Envelope, facts: Facts) -> Priority:
-    named, asked = facts.priorities, envelope.mt_priority
-    if asked is not None:
+def _priorities(user: User, envelope: Envelope, facts: Facts) -> tuple[Priority, Priority | None]:
+    """What it goes with, and what it asked for, if anything."""
+    named, parameter = facts.priorities, envelope.mt_priority
+    if parameter is not None:
         # The field only stands in for the parameter (RFC 6758 §3.1); where both are, this one counts.
-        named = {**named, "mt-priority": from_mt_priority(asked)}
-    return combine(user.default_priority, named.values(), user.highest_priority)
+        named = {**named, "mt-priority": from_mt_priority(parameter)}
+    given = combine(user.default_priority, named.values(), user.highest_priority)
+    return given, min(named.values(), default=None)
 
 
 def _stamped_content(

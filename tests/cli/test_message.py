@@ -8,6 +8,7 @@ from sqlalchemy import Engine, select
 
 from relay.db import tables
 from relay.db.engine import write_with
+from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.queue.claim import ClaimOrder, TakeBack, claim_due, take_back
 from relay.queue.items import Origin
@@ -47,6 +48,20 @@ def test_it_says_which_senders_were_not_the_users(run: Run, take: Take) -> None:
     assert became in run("message", "show", message).out
     assert run("message", "show", message, "--json").document["mismatch"] == became
     assert "not the user's" not in run("message", "show", take()).out
+
+
+def test_it_says_which_priority_was_asked_for_and_which_an_operator_gave(run: Run, take: Take) -> None:
+    capped = take(priority=Priority.NORMAL, priority_asked=Priority.VERY_HIGH)
+    assert "3; it asked for 1, higher than its user was allowed\n" in run("message", "show", capped).out
+    assert run("message", "show", capped, "--json").document["priority_asked"] == 1
+    raised = take(priority=Priority.HIGH, priority_asked=Priority.LOW)
+    assert "2; it asked for 4, lower than its user's own\n" in run("message", "show", raised).out
+
+    assert "with priority" not in run("message", "show", capped).out
+    run("queue", "prioritise", capped, "--to", "2")
+    assert ' by route "default" with priority 2: ' in run("message", "show", capped).out
+    (delivery,) = run("message", "show", capped, "--json").document["deliveries"]
+    assert delivery["priority"] == 2
 
 
 def test_the_whole_story_is_told(run: Run, engine: Engine, take: Take) -> None:

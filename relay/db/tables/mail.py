@@ -32,6 +32,7 @@ messages = Table(
     Column("message_id_field", String(255)),
     Column("tag", String(128)),
     Column("priority", Integer, nullable=False),
+    Column("priority_asked", Integer),  # what it asked for, where it goes with another; null: nothing else
     Column("octets", Integer, nullable=False),
     Column("body", String(12), nullable=False),
     Column("smtputf8", Boolean, nullable=False),
