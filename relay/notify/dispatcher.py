@@ -77,13 +77,20 @@ class Dispatcher:
         """Tell what there is to tell, until cancelled."""
         while True:
             self._woken.clear()
-            while await self.look():
-                pass
+            await self.look()
             await self._rest()
 
     async def look(self) -> int:
-        """Tell the oldest notices; return how many were told now."""
-        notices, contacts = await self._db.read(_read, _AT_ONCE)
+        """Tell what there is to tell, the oldest first; return how many notices were told now."""
+        told, after = 0, ""
+        while True:
+            notices, contacts = await self._db.read(_read, _AT_ONCE, after)
+            told += await self._tell(notices, contacts)
+            if len(notices) < _AT_ONCE:
+                return told
+            after = notices[-1].id
+
+    async def _tell(self, notices: Sequence[Notice], contacts: Mapping[str, Address]) -> int:
         operator = self._operator() if notices else None
         tellings: list[Telling] = []
         for notice in notices:
@@ -146,8 +153,8 @@ class Dispatcher:
                 wait.cancel()
 
 
-def _read(tx: Connection, limit: int) -> tuple[list[Notice], Mapping[str, Address]]:
-    notices = untold(tx, limit)
+def _read(tx: Connection, limit: int, after: str) -> tuple[list[Notice], Mapping[str, Address]]:
+    notices = untold(tx, limit, after)
     users = {notice.user_id for notice in notices if notice.user_id}
     return notices, contact_addresses(tx, users) if users else {}
 

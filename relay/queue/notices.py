@@ -29,8 +29,8 @@ _KEY_LENGTH = 512  # of the column
 _INSERT = Batch(insert(notices))
 _UNTOLD = (
     select(notices)
-    .where(notices.c.told_at.is_(None))
-    .order_by(notices.c.created_at)
+    .where(notices.c.told_at.is_(None), notices.c.id > bindparam("after"))
+    .order_by(notices.c.id)
     .limit(bindparam("limit"))
 )
 _STILL_UNTOLD = (
@@ -66,19 +66,21 @@ def _comes_again(tx: Connection, key: str, item: Notice) -> bool:
     """Whether the last notice with this *key* is long enough ago; if so, *item* is now the last."""
     now = moment_of(item.id)
     statement = insert_for(tx, notice_keys).values(key=key[:_KEY_LENGTH], last_at=now)
+    last_at = notice_keys.c.last_at
     claimed = statement.on_conflict_do_update(
         index_elements=[notice_keys.c.key],
         set_={"last_at": now},
-        where=notice_keys.c.last_at <= now - item.interval,
+        # So far ahead it was noted before the clock was set back.
+        where=(last_at <= now - item.interval) | (last_at > now + item.interval),
     ).returning(notice_keys.c.key)
     return tx.execute(claimed).first() is not None
 
 
-def untold(tx: Connection, limit: int) -> list[Notice]:
-    """Return up to *limit* notices that nobody was told yet, the oldest first."""
+def untold(tx: Connection, limit: int, after: str = "") -> list[Notice]:
+    """Return up to *limit* notices that nobody was told yet, the oldest first, from behind *after* on."""
     return [
         Notice(id=row.id, kind=row.kind, user_id=row.user_id, facts=json.loads(row.facts))
-        for row in tx.execute(_UNTOLD, {"limit": limit})
+        for row in tx.execute(_UNTOLD, {"limit": limit, "after": after})
     ]
 
 

@@ -152,6 +152,15 @@ async def test_what_has_no_way_yet_waits_for_one(office: Office) -> None:
     assert len(await office.letters()) == 2
 
 
+async def test_many_that_have_no_way_hold_up_none_that_have_one(office: Office) -> None:
+    office.routing.value = RoutingTable(routes=(OWN,))
+    for _ in range(120):
+        await office.note(user_id=None)
+    await office.note()
+    assert await office.dispatcher.look() == 1
+    assert await office.untold() == 120
+
+
 async def test_it_looks_by_itself_and_at_once_when_woken(office: Office, clock: HandClock) -> None:
     running = asyncio.create_task(office.dispatcher.run())
     try:

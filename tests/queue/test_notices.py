@@ -39,6 +39,12 @@ def test_the_same_is_noted_once_in_its_interval(engine: Engine) -> None:
     assert count(engine, notices) == 3
 
 
+def test_a_clock_that_was_ahead_silences_nothing_once_it_is_set_back(engine: Engine) -> None:
+    run(engine, note, make_notice(NOON + 48 * HOUR, key="ann"))
+    assert run(engine, note, make_notice(NOON, key="ann")) == [True]
+    assert run(engine, note, make_notice(NOON + MINUTE, key="ann")) == [False]
+
+
 def test_what_was_left_out_does_not_prolong_the_silence(engine: Engine) -> None:
     run(engine, note, make_notice(key="ann"))
     for minutes in range(1, 60):
