@@ -49,7 +49,7 @@ def tell(tx: Connection, items: Sequence[Telling]) -> list[bool]:
 
 
 class Dispatcher:
-    """Looks for notices now and then, at once when woken, and mails them."""
+    """Looks for notices now and then, and mails them."""
 
     def __init__(
         self,
@@ -67,18 +67,12 @@ class Dispatcher:
         self._routing = routing
         self._hostname = hostname
         self._new_id = new_id
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """There may be something to tell: look at once."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Tell what there is to tell, until cancelled."""
         while True:
-            self._woken.clear()
             await self.look()
-            await self._rest()
+            await self._clock.sleep(LOOK_EVERY)
 
     async def look(self) -> int:
         """Tell what there is to tell, the oldest first; return how many notices were told now."""
@@ -139,18 +133,6 @@ class Dispatcher:
             settings=self._settings.value,
             route_of=lambda envelope: plan(self._routing.value, envelope, user_id),
         )
-
-    async def _rest(self) -> None:
-        """Wait until woken, or until it is time to look again."""
-        waits = [
-            asyncio.ensure_future(self._woken.wait()),
-            asyncio.ensure_future(self._clock.sleep(LOOK_EVERY)),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 def _read(tx: Connection, limit: int, after: str) -> tuple[list[Notice], Mapping[str, Address]]:

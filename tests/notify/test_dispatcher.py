@@ -61,7 +61,7 @@ class Office:
     async def untold(self) -> int:
         return await self.db.read(_untold)
 
-    async def all_told(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+    async def all_told(self, meanwhile: Callable[[], None]) -> None:
         """Wait until nothing is left to tell."""
         while await self.untold():
             meanwhile()
@@ -161,12 +161,11 @@ async def test_many_that_have_no_way_hold_up_none_that_have_one(office: Office) 
     assert await office.untold() == 120
 
 
-async def test_it_looks_by_itself_and_at_once_when_woken(office: Office, clock: HandClock) -> None:
+async def test_it_looks_by_itself(office: Office, clock: HandClock) -> None:
     running = asyncio.create_task(office.dispatcher.run())
     try:
         await office.note()
-        office.dispatcher.wake()
-        await office.all_told()
+        await office.all_told(lambda: clock.turn(LOOK_EVERY))
         await office.note()
         await office.all_told(lambda: clock.turn(LOOK_EVERY))
     finally:
