@@ -32,11 +32,12 @@ def settlement_of_expired(
         for fate in fates
     }
     first = replies[recipients[0].number]
+    news = {} if last.is_of_stranger else {Action.FAILED: fates}
     return Settlement(
         claimed=claimed,
         record=AttemptRecord(upstream=None, started_at=now, finished_at=now, reply=first),
         outcomes=tuple(Outcome(n, Disposition.FAILED, reply) for n, reply in replies.items()),
-        bounces=reports_of(claimed, content, {Action.FAILED: fates}, now, rules),
+        bounces=reports_of(claimed, content, news, now, rules),
         notices=lost_copies(claimed, first, now, rules),
         is_expired=True,
     )

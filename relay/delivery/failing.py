@@ -79,9 +79,10 @@ def _settlement(item: FailNow, claimed: Claimed, content: bytes, last: LastWords
         Fate(r, reply, by_operator=True, tried_at=last.tried_at, is_untried=last.tried_at is None)
         for r in recipients
     ]
+    news = {} if last.is_of_stranger else {Action.FAILED: fates}
     return Settlement(
         claimed=claimed,
         record=AttemptRecord(upstream=None, started_at=item.now, finished_at=item.now, reply=reply),
         outcomes=tuple(Outcome(recipient.number, Disposition.FAILED, reply) for recipient in recipients),
-        bounces=reports_of(claimed, content, {Action.FAILED: fates}, item.now, item.rules),
+        bounces=reports_of(claimed, content, news, item.now, item.rules),
     )

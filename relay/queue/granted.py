@@ -1,4 +1,8 @@
-"""Held mail flows once its sender is granted: in its old place, and only if nothing foreign is left in it."""
+"""Mail that is held because a sender is not its user's.
+
+It flows once that one is granted: in its old place, and only if nothing foreign is left in it.  Until then
+its sender, to whom a report on it would go, may be a stranger who has nothing to do with it.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +67,16 @@ _CONTENT = select(contents.c.content).where(contents.c.message_id == bindparam("
 def release_granted(tx: Connection, items: Sequence[Regrant]) -> list[Released]:
     """Release messages of which every sender is granted by now; the policy is asked as at the door."""
     return [_release(tx, item) for item in items]
+
+
+def is_of_stranger(
+    tx: Connection, *, user: str | None, sender: str, reason: str | None, now: datetime
+) -> bool:
+    """Whether mail of *user* that waits for that *reason* is held, and *sender* still not granted."""
+    if user is None or not (reason or "").startswith(held_because(user, "")):
+        return False
+    login = load_login(tx, user, now)
+    return login is None or not login.user.grants.allow(Address.parse_path(sender))
 
 
 def _release(tx: Connection, item: Regrant) -> Released:

@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from relay.db.tables import attempts, deliveries, messages, recipients
 from relay.mail.reply import Reply
+from relay.queue import granted
 from relay.queue.items import DeliveryKey
 from relay.queue.states import DeliveryState, RecipientState
 from relay.queue.stops import load_stops
@@ -24,13 +25,15 @@ class LastWords:
     """What is known of a delivery: `replies` by the number of each recipient still open that was tried.
 
     `remote` is with whom the last attempt was made, "host [address]:port", and `tried_at` when it ended;
-    None: there was none.  `why` is what keeps it otherwise, in a sentence.
+    None: there was none.  `why` is what keeps it otherwise, in a sentence.  `is_of_stranger`: it is held,
+    for its sender is not its user's, and whoever that is must not get a report on it.
     """
 
     why: str
     replies: Mapping[int, Reply]
     remote: str | None = None
     tried_at: datetime | None = None
+    is_of_stranger: bool = False
 
 
 _AMONG: BindParameter[Any] = bindparam("message_ids", expanding=True)
@@ -43,6 +46,8 @@ _DELIVERIES = select(
     deliveries.c.attempts,
     deliveries.c.reason,
     messages.c.user_id,
+    messages.c.user_name,
+    messages.c.sender,
 ).join_from(deliveries, messages)
 _REPLIES = select(recipients.c.message_id, recipients.c.number, recipients.c.reply).where(
     recipients.c.message_id.in_(_AMONG),
@@ -74,7 +79,12 @@ def last_words(
         key = DeliveryKey(row.message_id, row.part)
         last = tried.get(key)
         remote, tried_at = (last.remote, last.finished_at) if last else (None, None)
-        found[key] = LastWords(_why(row, around), replies[key.message_id], remote, tried_at)
+        is_of_stranger = granted.is_of_stranger(
+            tx, user=row.user_name, sender=row.sender, reason=row.reason, now=now
+        )
+        found[key] = LastWords(
+            _why(row, around), replies[key.message_id], remote, tried_at, is_of_stranger=is_of_stranger
+        )
     return {key: found[key] for key in keys if key in found}
 
 

@@ -68,6 +68,15 @@ def test_approval_grants_and_lets_flow_what_was_held_for_it(
     assert run("sender", "approve", made["id"]).code == 1, "once is enough"
 
 
+def test_no_report_on_held_mail_goes_to_a_sender_that_is_not_its_users(
+    run: Run, take: Take, ann: str
+) -> None:
+    held(take, ann)
+    held(take, ann, envelope=make_envelope("ann@example.com"))  # only the header says that it is the boss's
+    answer = run("queue", "fail", "--state", "held", "--yes", "--json")
+    assert answer.document == {"deliveries": 2, "reports": 1}
+
+
 def test_what_is_declined_stays_held(run: Run, take: Take, engine: Engine, ann: str) -> None:
     mail = held(take, ann)
     made = run("sender", "request", "--user", "ann", "boss@elsewhere.test", "--no-letter", "--json").document

@@ -19,6 +19,7 @@ from relay.queue.items import Origin
 from relay.routing.upstreams import Kind
 from tests.delivery.makers import LETTER, envelope_to, upstream_at
 from tests.delivery.office import Office, eventually, table_of
+from tests.kit.makers import make_session
 from tests.kit.upstream import DROP, FakeUpstream, once_open
 
 
@@ -140,6 +141,21 @@ async def test_what_waited_too_long_is_given_up_untried(db: Database, upstream: 
 
 
 # --- archive and sender ---------------------------------------------------------------------------
+
+
+async def test_what_was_held_too_long_for_its_sender_is_given_up_without_a_report_to_that_one(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        session = make_session(user="eve")
+        made = office.acceptance(envelope_to("bob"), session=session, lifetime=timedelta(hours=6))
+        (part,) = made.parts
+        held = part._replace(hold_reason="eve may not send as ann@example.com")
+        await db.write(accept, made._replace(parts=(held,)))
+        await office.turn(timedelta(hours=6))
+        await office.until_state(made.id, "done")
+        assert "eve may not send as ann@example.com" in str((await office.ends(made.id))[1])
+        assert not await office.messages(Origin.BOUNCE)
 
 
 async def test_the_archive_gets_a_copy_of_what_was_taken(db: Database, upstream: FakeUpstream) -> None:
