@@ -34,6 +34,7 @@ from relay.delivery.runner import Runner
 from relay.delivery.standing import Standing
 from relay.delivery.transports import TRANSPORTS
 from relay.delivery.transports.base import Transport
+from relay.mail.address import Address
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.routing.standing import Stand, State, sentence
@@ -233,9 +234,9 @@ class Lane:
         """Whether connections stand besides that of *runner*."""
         return any(other.is_connected for other in self._runners if other is not runner)
 
-    def works(self, now: datetime) -> None:
-        """A message was answered in order."""
-        if self.standing.works(now):
+    def works(self, now: datetime, sender: Address | None = None) -> None:
+        """A message of *sender* was answered in order."""
+        if self.standing.works(now, sender):
             log.upstream_up(upstream=self.upstream.name)
             self._write_down()
             self.stir()

@@ -133,13 +133,15 @@ class Runner:
         trouble, was_fresh = tried.answers.trouble, link.is_fresh
         link.messages += 1
         is_taken = trouble is None and tried.answers.is_taken
-        if not is_taken and (complaint := _complaint(link, tried.answers)) is not None:
+        sender = held.claimed.envelope.sender
+        complaint = None if is_taken else _complaint(link, tried.answers)
+        if complaint is not None and not self._lane.standing.is_unwelcome(sender):
             self._lane.slow_down(complaint)
         if trouble is None:
             self._conclude(held, content, tried)
             if is_taken:
                 self._clerk.succeeded(link.upstream.id, tried.finished_at)
-            self._lane.works(tried.finished_at)
+            self._lane.works(tried.finished_at, sender)
             return
         await self._hang_up()
         if tried.answers.is_untried and not was_fresh and trouble.scope is not Scope.UPSTREAM:
@@ -167,7 +169,10 @@ class Runner:
         self._clerk.conclude(held, content, tried)
 
     def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
-        """Tell the lane of its trouble; True: *held*, not looked at yet, goes again at once or elsewhere."""
+        """Tell the lane of its trouble; True: *held*, not looked at yet, goes again at once or elsewhere.
+
+        Not if it is known that others of its sender are not looked at either, while those of others go.
+        """
         says_no_more = was_fresh and trouble.reply.code == 421
         if says_no_more and asks_for_less(trouble.reply) and self._lane.has_others(self):
             says_no_more = False  # it bears those that stand: see `slow_down`
@@ -175,8 +180,11 @@ class Runner:
                 self._lane.put(held)
                 return True
         if trouble.scope is Scope.UPSTREAM or says_no_more:
-            self._lane.go_down(trouble)
-            if trouble.step is Step.MAIL:
+            is_unseen, standing = trouble.step is Step.MAIL, self._lane.standing
+            is_sender_meant = is_unseen and standing.turns_away(held.claimed.envelope.sender)
+            if not (is_sender_meant and standing.is_up):
+                self._lane.go_down(trouble)
+            if is_unseen and not is_sender_meant:
                 self._lane.pass_on(held)
                 return True
         elif was_fresh and self._lane.standing.broke():

@@ -4,6 +4,9 @@ An upstream that cannot be reached is left alone for a while, and its mail waits
 tried: it is the upstream's trouble, not the message's.  What other processes found out counts where it
 is newer than what we did, so that not each of them has to try for itself.
 
+One that turns a message away before it looks at it may mean all mail, or just that sender's.  So mail of
+another sender is the next probe: if that goes, what it says to the first is no trouble of the upstream.
+
 A clock may be set back, by a day where it began wrong.  What was found out at a moment that has yet to come
 holds nobody up.
 """
@@ -11,9 +14,11 @@ holds nobody up.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from relay.mail.address import Address
 from relay.mail.reply import Reply
 from relay.routing.standing import Stand, State
 
@@ -37,6 +42,8 @@ class Standing:
         self._strikes = 0  # fresh connections that broke under a message, in a row
         self.is_up = True  # it worked the last time, or was never tried
         self._until: datetime | None = None
+        self._turned_away: set[Address] = set()  # senders whose mail it did not look at since it worked last
+        self._unwelcome: set[Address] = set()  # such, and then it took mail of others
         self._known_at = known_at  # when what we know was found out
         self.reason = ""  # of being down
         self.since: datetime | None = None  # it is down
@@ -70,9 +77,27 @@ class Standing:
         self._strikes += 1
         return self._strikes >= _STRIKES
 
-    def works(self, now: datetime) -> bool:
-        """A message was answered in order; True: that is news."""
+    @property
+    def shunned(self) -> AbstractSet[Address]:
+        """Senders whose mail is no good probe."""
+        return self._turned_away | self._unwelcome
+
+    def turns_away(self, sender: Address) -> bool:
+        """It did not look at mail of *sender*; True: it takes that of others, so the sender is meant."""
+        if not self.is_unwelcome(sender):
+            self._turned_away.add(sender)
+        return self.is_unwelcome(sender)
+
+    def is_unwelcome(self, sender: Address) -> bool:
+        """Whether it turned *sender* away, and then took mail of others."""
+        return sender in self._unwelcome
+
+    def works(self, now: datetime, sender: Address | None = None) -> bool:
+        """A message of *sender* was answered in order; True: that is news."""
         is_news = not self.is_up
+        if sender is not None and (self._turned_away or self._unwelcome):
+            self._unwelcome = (self._unwelcome | self._turned_away) - {sender}
+            self._turned_away.clear()
         self.is_up = True
         self._known_at = now
         self._failures = self._strikes = 0

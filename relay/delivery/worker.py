@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import Random
@@ -192,7 +192,7 @@ class Worker:
                 trading.add(lane)
         taken = Counter[str]()
         if wanted:
-            for claimed in await self._claimed(now, wanted):
+            for claimed in await self._claimed(now, wanted, _no_probes(by_lane)):
                 self._admit(self._hands.take(claimed))
                 taken[claimed.route_id] += 1
         self._backlog = {r for r in demanded if taken[r] >= wanted.get(r, 0)}
@@ -202,11 +202,17 @@ class Worker:
                 taken_for_it = min(sum(taken[r] for r in route_ids), max(-lane.room, 0))
                 lane.shed(taken_for_it, "It waits for more urgent mail")
 
-    async def _claimed(self, now: datetime, wanted: Mapping[str, int]) -> list[Claimed]:
-        """What is due of *wanted*, leased to us, but nothing of users who are stopped."""
+    async def _claimed(
+        self, now: datetime, wanted: Mapping[str, int], shunned: Mapping[str, Collection[str]]
+    ) -> list[Claimed]:
+        """What is due of *wanted*, leased to us, but nothing of users who are stopped.
+
+        Of senders who are *shunned*, by route, only if nobody else's is.
+        """
         among = None
-        if users := tuple(self._stops.value.users):
-            among = tuple(await self._db.read(due_but_of, wanted, users))
+        users = tuple(self._stops.value.users)
+        if users or shunned:
+            among = tuple(await self._db.read(due_but_of, wanted, users, shunned))
             if not among:
                 return []
         return await self._db.write(claim_due, ClaimOrder(self._owner, now, LEASE, wanted, among))
@@ -262,3 +268,13 @@ class Worker:
         """Something new may begin: there is mail of our own making, or the database is back."""
         self._roads.stir()
         self.wake()
+
+
+def _no_probes(by_lane: Mapping[Lane, Sequence[str]]) -> Mapping[str, Collection[str]]:
+    """Whose mail is no good probe, by route, where the next delivery is one."""
+    return {
+        route_id: [str(sender) for sender in lane.standing.shunned]
+        for lane, route_ids in by_lane.items()
+        for route_id in route_ids
+        if not lane.standing.is_up and lane.standing.shunned
+    }

@@ -62,6 +62,8 @@ class TakeBack:
     owner: str | None = None
 
 
+_NOBODY: Mapping[str, Collection[str]] = {}
+
 _DUE = (
     select(*LEASABLE)
     .where(IS_QUEUED, deliveries.c.route_id == bindparam("route_id"))
@@ -79,7 +81,8 @@ _DUE_BUT_OF = (
         ~select(messages.c.id)
         .where(
             messages.c.id == deliveries.c.message_id,
-            messages.c.user_id.in_(bindparam("users", expanding=True)),
+            messages.c.user_id.in_(bindparam("users", expanding=True))
+            | messages.c.sender.in_(bindparam("senders", expanding=True)),
         )
         .exists(),
     )
@@ -122,16 +125,26 @@ _TAKEN_BACK = Batch(
 )
 
 
-def due_but_of(tx: Connection, wanted: Mapping[str, int], users: Collection[str]) -> list[DeliveryKey]:
+def due_but_of(
+    tx: Connection,
+    wanted: Mapping[str, int],
+    users: Collection[str],
+    shunned: Mapping[str, Collection[str]] = _NOBODY,
+) -> list[DeliveryKey]:
     """Return what is due of *wanted*, by route, but of none of *users*: a mere read, for `ClaimOrder.among`.
 
-    Passing over much mail takes its time, and nobody who writes is to wait for that.
+    What senders who are *shunned*, by route, have sent comes only where there is nothing else.  Passing over
+    much mail takes its time, and nobody who writes is to wait for that.
     """
-    return [
-        DeliveryKey(*row)
-        for route_id, limit in wanted.items()
-        for row in tx.execute(_DUE_BUT_OF, {"route_id": route_id, "limit": limit, "users": list(users)})
-    ]
+    found: list[DeliveryKey] = []
+    for route_id, limit in wanted.items():
+        known = {"route_id": route_id, "limit": limit, "users": list(users)}
+        senders = list(shunned.get(route_id, ()))
+        rows = tx.execute(_DUE_BUT_OF, known | {"senders": senders}).all()
+        if senders and not rows:
+            rows = tx.execute(_DUE_BUT_OF, known | {"senders": []}).all()
+        found += [DeliveryKey(*row) for row in rows]
+    return found
 
 
 def claim_due(tx: Connection, orders: Sequence[ClaimOrder]) -> list[list[Claimed]]:

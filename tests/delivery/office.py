@@ -98,9 +98,9 @@ class Office:
 
     # Mail in -------------------------------------------------------------------------------------
 
-    async def submit(self, *to: str, hot: bool = False, **more: Any) -> str:
+    async def submit(self, *to: str, hot: bool = False, sender: str = "ann@example.com", **more: Any) -> str:
         """Accept a letter, into the table or the short way; returns its id."""
-        acceptance = self.acceptance(envelope_to(*(to or ("bob",))), **more)
+        acceptance = self.acceptance(envelope_to(*(to or ("bob",)), sender=sender), **more)
         is_hot = hot and self.handover.reserve("R1", len(acceptance.content), acceptance.priority)
         if is_hot:
             lease = Lease(self.owner, self.clock.now() + LEASE)

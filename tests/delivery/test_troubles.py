@@ -189,6 +189,39 @@ async def test_a_421_for_one_recipient_does_not_block_the_upstream_for_ever(
         await office.until_state(message, "done")
 
 
+@pytest.mark.parametrize("refusal", ["530 5.7.1 Log in as this sender", "421 4.7.0 Too much of this sender"])
+async def test_an_upstream_that_turns_one_sender_away_takes_mail_of_others(
+    db: Database, upstream: FakeUpstream, refusal: str
+) -> None:
+    upstream.on("MAIL", refusal, matching="eve@")
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        unwelcome = [await office.submit("bob", sender="eve@example.com") for _ in range(5)]
+        await eventually(lambda: not office.worker.accepts("R1"))
+        messages = [await office.submit("bob") for _ in range(5)]
+        await office.turn(timedelta(seconds=20))
+        for message in messages:
+            await office.until_state(message, "done")
+        for message in unwelcome:
+            await office.until_state(message, "waiting")
+            assert [a.number for a in await office.attempts(message)] == [1]
+        assert office.worker.accepts("R1")
+
+
+async def test_a_sender_that_is_turned_away_like_all_others_is_not_blamed(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    upstream.on("MAIL", "530 5.7.0 Authentication required", times=3)
+    async with Office(db, upstream_at(upstream.port)).open() as office:
+        messages = [
+            await office.submit("bob", sender=f"{name}@example.com") for name in ("ann", "eve", "ida")
+        ]
+        for message in messages:
+            await office.until_done_in_time(message)
+            assert [a.number for a in await office.attempts(message)] == [1]
+        senders = [line for line in upstream.commands if line.startswith("MAIL")]
+        assert len({line.partition(">")[0] for line in senders[:3]}) == 3, "each probe is of another"
+
+
 async def test_an_upstream_that_bears_few_connections_gets_few(db: Database, upstream: FakeUpstream) -> None:
     def bears_two(original: Any = upstream.rule_for) -> None:
         def rule_for(moment: str, line: str) -> Any:

@@ -14,7 +14,7 @@ from relay.ids import id_source
 from relay.queue.claim import ClaimOrder, claim_due, due_but_of
 from relay.queue.stops import EVERYTHING, Reach, StartMail, StopMail, Stops, load_stops, start_mail, stop_mail
 from tests.kit.clock import NOON
-from tests.kit.makers import make_acceptance, make_session
+from tests.kit.makers import make_acceptance, make_envelope, make_session
 from tests.queue.steps import LEASE, OWNER, keep, run
 
 BY = Author("cli:ann", NOON, id_source())
@@ -96,3 +96,14 @@ def test_a_claim_passes_over_stopped_users_whatever_their_place(engine: Engine) 
     assert run(engine, claim_due, ClaimOrder(OWNER, NOON, LEASE, wanted, among)) == [[]]
     (claimed,) = run(engine, claim_due, ClaimOrder(OWNER, NOON, LEASE, wanted))
     assert [one.key.message_id for one in claimed] == [urgent.id]
+
+
+def test_mail_of_shunned_senders_is_taken_only_where_there_is_no_other(engine: Engine) -> None:
+    urgent = make_acceptance(at=NOON - timedelta(hours=1), envelope=make_envelope("eve@example.com"))
+    report = make_acceptance(envelope=make_envelope(""))
+    alone = make_acceptance(envelope=make_envelope("eve@example.com"), route_id="other")
+    keep(engine, urgent, report, alone)
+    senders = ["eve@example.com", "ida@example.com"]
+    shunned = {"default": senders, "other": senders}
+    found = read_with(engine, due_but_of, {"default": 10, "other": 10}, (), shunned)
+    assert {key.message_id for key in found} == {report.id, alone.id}
