@@ -97,15 +97,17 @@ def said_goodbye(reply: Reply, step: Step) -> Trouble:
     return Trouble(reply, Scope.CONNECTION, step)
 
 
-def scope_of(reply: Reply) -> Scope:
+def scope_of(reply: Reply, *, requires_tls: bool = False) -> Scope:
     """How far the refusal *reply* to MAIL, RCPT, DATA or the message reaches.
 
-    "Bad sequence" there means that the two sides no longer agree where they are.
+    "Bad sequence" there means that the two sides no longer agree where they are.  550 5.7.30 means that
+    nobody may log in with a password any more (Microsoft); said to a message that *requires TLS* all the
+    way, that it cannot go on so (RFC 8689 §7).
     """
     if reply.code in {421, 503}:
         return Scope.CONNECTION
-    is_about_us = reply.code in _ABOUT_US or (reply.code == 550 and reply.enhanced == "7.30")
-    return Scope.UPSTREAM if is_about_us else Scope.MESSAGE
+    is_login_gone = reply.code == 550 and reply.enhanced == "7.30" and not requires_tls
+    return Scope.UPSTREAM if is_login_gone or reply.code in _ABOUT_US else Scope.MESSAGE
 
 
 def as_told(reply: Reply, scope: Scope) -> Reply:

@@ -27,6 +27,7 @@ from relay.delivery.oauth.tokens import OwnTokens
 from relay.delivery.transports.pipeline import Pipeline
 from relay.delivery.transports.smtp import Smtp
 from relay.mail.priority import Priority
+from relay.mail.reply import Reply
 from relay.routing.upstreams import Password, Tls
 from relay.sealing import Sealer
 from tests.delivery.makers import LETTER, envelope_to, server_context, upstream_at
@@ -96,6 +97,20 @@ async def test_what_needs_tls_all_the_way_goes_only_where_the_certificate_was_ve
     else:
         assert upstream.taken == []
         assert answers.replies[1].status == "5.7.30"
+
+
+@pytest.mark.parametrize("moment", ["MAIL", "RCPT", "DOT"])
+async def test_what_cannot_go_on_by_tls_all_the_way_is_refused_for_itself_alone(
+    authority: trustme.CA, moment: str
+) -> None:
+    context, offers = server_context(authority, "127.0.0.1"), (*ALL, "REQUIRETLS")
+    async with FakeUpstream(offers, tls=context) as upstream:
+        upstream.on(moment, "550 5.7.30 REQUIRETLS support required", times=1)
+        connection = await connect(upstream, tls=Tls.STARTTLS, pinned_ca=pem(authority))
+        answers = await connection.deliver(envelope_to("bob", require_tls=True), LETTER, Priority.NORMAL)
+        assert answers.replies[1] == Reply(550, "7.30", "REQUIRETLS support required")
+        assert answers.trouble is None
+        await deliver_one(connection)
 
 
 @pytest.mark.parametrize("tls", [Tls.STARTTLS, Tls.IMPLICIT])

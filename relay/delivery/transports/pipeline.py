@@ -67,7 +67,8 @@ class Pipeline:
         if not self.offers.eight_bit:
             content = await asyncio.to_thread(fitted, content, self.offers)
         refused = refused_unasked(envelope, content, self.offers)
-        transaction = Transaction([r.number for r in envelope.recipients], refused)
+        everybody = [recipient.number for recipient in envelope.recipients]
+        transaction = Transaction(everybody, refused, requires_tls=envelope.require_tls)
         rcpts = [
             (recipient.number, rcpt_command(recipient, self.offers))
             for recipient in envelope.recipients

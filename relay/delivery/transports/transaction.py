@@ -30,6 +30,7 @@ class Transaction:
     __slots__ = (
         "_all",
         "_last_words",
+        "_requires_tls",
         "_unasked",
         "_unfit",
         "accepted",
@@ -40,8 +41,11 @@ class Transaction:
         "trouble",
     )
 
-    def __init__(self, numbers: Sequence[int], refused: Mapping[int, Reply]) -> None:
+    def __init__(
+        self, numbers: Sequence[int], refused: Mapping[int, Reply], *, requires_tls: bool = False
+    ) -> None:
         self._all = numbers
+        self._requires_tls = requires_tls
         self._last_words = dict(refused)
         self._unasked = frozenset(refused)
         self._unfit = unfit(refused) if refused else self._unasked
@@ -134,7 +138,7 @@ class Transaction:
             self.broken_off(not_understood(step, f"an unexpected {answer.code}"))
             return self.trouble.reply if self.trouble else answer.to_reply()
         reply = answer.to_reply()
-        scope = scope_of(reply)
+        scope = scope_of(reply, requires_tls=self._requires_tls)
         if scope is Scope.CONNECTION:
             self.broken_off(said_goodbye(reply, step))
         elif scope is Scope.UPSTREAM:
