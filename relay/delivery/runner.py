@@ -132,6 +132,10 @@ class Runner:
         """Draw the consequences of what was answered, for the message, the connection and the lane."""
         trouble, was_fresh = tried.answers.trouble, link.is_fresh
         link.messages += 1
+        if trouble is not None and not was_fresh and _is_over(tried.answers, trouble):
+            await self._hang_up()
+            self._lane.put(held)
+            return
         is_taken = trouble is None and tried.answers.is_taken
         sender = held.claimed.envelope.sender
         complaint = None if is_taken else _complaint(link, tried.answers)
@@ -144,10 +148,6 @@ class Runner:
             self._lane.works(tried.finished_at, sender)
             return
         await self._hang_up()
-        if tried.answers.is_untried and not was_fresh and trouble.scope is not Scope.UPSTREAM:
-            # An upstream may close an idle connection at any time: no reason to wait for half an hour.
-            self._lane.put(held)
-            return
         if link.destination:  # what is wrong with one of many is no trouble of the lane
             self._lane.works(self._clerk.clock.now())
         elif self._is_passed_on(held, trouble, was_fresh=was_fresh):
@@ -227,6 +227,16 @@ def _with_those(left: Sequence[Recipient], answers: Answers) -> Answers:
     """*answers*, also to those who were *left* for the next transaction."""
     theirs = {recipient.number: _IN_THE_NEXT for recipient in left}
     return answers._replace(replies={**answers.replies, **theirs}, unheard=answers.unheard.union(theirs))
+
+
+def _is_over(answers: Answers, trouble: Trouble) -> bool:
+    """Whether *trouble* says no more than that this connection has served its time.
+
+    An upstream may close one at any time, because it was idle or carried enough, and a login may end with
+    its token; only what a new one meets is a reason to wait, or to send less.
+    """
+    is_login_over = trouble.scope is Scope.UPSTREAM and trouble.reply.is_permanent
+    return answers.is_untried and (is_login_over or trouble.scope is not Scope.UPSTREAM)
 
 
 def _complaint(link: Link, answers: Answers) -> Reply | None:

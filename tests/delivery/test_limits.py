@@ -306,6 +306,19 @@ async def test_an_upstream_that_asks_for_less_gets_less_and_slowly_more_again(
         await eventually(lambda: _is_slowed(db, None))
 
 
+async def test_a_connection_that_has_carried_enough_is_no_complaint(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    async with Office(db, upstream_at(upstream.port, concurrency=8)).open() as office:
+        for _ in range(3):
+            await office.until_state(await office.submit("bob"), "done")
+            upstream.on("MAIL", "421 4.7.0 Too many messages in this connection", times=1)
+            await office.until_state(await office.submit("bob"), "done")
+        lane = office.worker._roads.lane_for("R1")
+        assert lane is not None
+        assert lane._gait.slots == 8
+
+
 async def test_a_connection_too_many_leaves_its_work_to_one_that_rests(
     db: Database, upstream: FakeUpstream
 ) -> None:

@@ -293,6 +293,18 @@ async def test_a_connection_that_was_closed_meanwhile_costs_no_attempt(
     assert upstream.connections == 2
 
 
+async def test_a_login_that_ended_meanwhile_costs_nothing_but_a_connection(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    async with Office(db, upstream_at(upstream.port, concurrency=1)).open() as office:
+        await office.until_state(await office.submit("bob"), "done")
+        upstream.on("MAIL", "530 5.7.57 The token has expired", times=1)
+        message = await office.submit("bob")
+        await office.until_state(message, "done")
+        assert [a.number for a in await office.attempts(message)] == [1]
+        assert upstream.connections == 2
+
+
 async def test_another_upstream_takes_over_from_the_next_delivery_on(
     db: Database, upstream: FakeUpstream
 ) -> None:
