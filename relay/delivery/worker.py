@@ -28,6 +28,7 @@ from relay.delivery.rules import InForce
 from relay.delivery.stationery import PLAIN, Stationery
 from relay.mail.priority import Priority
 from relay.queue.claim import LEASE, ClaimOrder, Renewal, TakeBack, claim_due, due_but_of, renew, take_back
+from relay.queue.content import read_content
 from relay.queue.demand import routes_in_demand
 from relay.queue.handover import HandOver
 from relay.queue.items import Claimed
@@ -234,21 +235,21 @@ class Worker:
         order = ExpiryOrder(self._owner, now, LEASE, _EXPIRED_AT_ONCE)
         if expired := await self._db.write(claim_expired, order):
             keys = [claimed.key for claimed in expired]
-            # Before they are taken: if this cannot be read, their leases run out.
+            # Before they are taken, as their contents: if this cannot be read, their leases run out.
             last = await self._db.read(last_words, keys, self._clerk.rules().routing, now)
             for claimed in expired:
-                await self._give_up(self._hands.take(claimed), last[claimed.key], now)
+                await self._give_up(claimed, last[claimed.key], now)
         while await tell_of_delays(self._db, now, self._clerk.rules()):
             self._go_on()
 
-    async def _give_up(self, held: Held, last: LastWords, now: datetime) -> None:
-        content = await self._clerk.content_of(held)
-        try:
-            claimed = held.claimed._replace(content=None)  # it need not travel to the scribe a second time
-            settlement = settlement_of_expired(claimed, content or b"", last, now, self._clerk.rules())
-            self._clerk.enter(held, settlement)
-        finally:
-            self._clerk.content_done(held)
+    async def _give_up(self, claimed: Claimed, last: LastWords, now: datetime) -> None:
+        content = claimed.content
+        if content is None:
+            # One at a time, and without waiting for what is being sent: meanwhile nobody renews leases.
+            content = await self._db.read(read_content, claimed.key.message_id)
+        claimed = claimed._replace(content=None)  # it need not travel to the scribe a second time
+        settlement = settlement_of_expired(claimed, content or b"", last, now, self._clerk.rules())
+        self._clerk.enter(self._hands.take(claimed), settlement)
 
     def _admit(self, held: Held) -> None:
         """Put *held* where it goes, or back if it can go nowhere now."""

@@ -158,6 +158,26 @@ async def test_what_was_held_too_long_for_its_sender_is_given_up_without_a_repor
         assert not await office.messages(Origin.BOUNCE)
 
 
+async def test_giving_up_a_large_letter_waits_for_none_that_is_being_sent(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    large, gate = LETTER + b"All of it.\r\n" * 30_000, asyncio.Event()
+    upstream.on("DOT", once_open(gate), times=1)
+    async with Office(db, upstream_at(upstream.port, concurrency=3)).open() as office:
+        office.worker._clerk._reading.limit = len(large)
+        under_way = await office.submit("bob", content=large)
+        await eventually(lambda: len(upstream.transactions) == 1)
+        too_old = office.acceptance(envelope_to("cid"), large, lifetime=timedelta(seconds=30))
+        held = too_old.parts[0]._replace(hold_reason="for a decision")
+        await db.write(accept, too_old._replace(parts=(held,)))
+        await office.turn(timedelta(seconds=90))
+        await office.until_settled(too_old.id)
+        assert (await office.row(under_way)).leased_until > office.clock.now() + timedelta(minutes=1)
+        await office.until_state(await office.submit("dan"), "done")
+        gate.set()
+        await office.until_state(under_way, "done")
+
+
 async def test_the_archive_gets_a_copy_of_what_was_taken(db: Database, upstream: FakeUpstream) -> None:
     archived = upstream_at(upstream.port, archive_address=Address.parse("archive@example.com"))
     async with Office(db, archived).open() as office:
