@@ -343,6 +343,14 @@ async def test_an_answer_without_end_is_read_to_its_beginning_only(web: FakeWeb)
     assert len(answers.replies[1].text) <= 2000
 
 
+@pytest.mark.parametrize("status", [200, 400])
+async def test_an_answer_too_deep_to_be_read_says_what_its_status_says(web: FakeWeb, status: int) -> None:
+    web.on("POST", status, b'{"refused":' * 50_000)
+    answers = await send(service(Kind.HTTP_RAW, web))
+    assert answers.replies[1].is_success == (status == 200)
+    assert answers.replies[1].is_permanent == (status == 400)
+
+
 async def test_a_key_that_cannot_be_opened_is_our_trouble(web: FakeWeb) -> None:
     lost = Password(Sealer([Fernet.generate_key()]).seal("key"), SEALER)
     answers = await send(replace(service(Kind.HTTP_RAW, web), password=lost))

@@ -226,7 +226,9 @@ async def test_a_service_account_signs_for_itself(firm: Firm) -> None:
     }
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b'{"access_token": 5}', b"{}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"[" * 100_000, b'"x"', b'{"access_token": 5}', b"{}"]
+)
 def test_what_is_no_token_is_never_taken_for_one(body: bytes) -> None:
     with pytest.raises(NoToken):
         granted_by(200, body)

@@ -49,7 +49,7 @@ async def begin_device(oauth: OAuth) -> DeviceCode:
             interval=timedelta(seconds=int(said.get("interval", 5))),
             lasts=timedelta(seconds=int(said["expires_in"])),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NoToken(f"the provider gave no code to type in (it answered {status})") from None
 
 

@@ -88,7 +88,7 @@ def granted_by(status: int, body: bytes) -> Granted:
     """Read the endpoint's answer.  Raises NoToken with its own words."""
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         raise NoToken(f"the token endpoint answered {status}, with no JSON")

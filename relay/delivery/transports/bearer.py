@@ -80,7 +80,7 @@ def _reason(challenge: str) -> str:
     """What the challenge says, in a few words."""
     try:
         said = json.loads(base64.b64decode(challenge))
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(said, dict):
         return ""

@@ -64,7 +64,7 @@ class Response:
         """The body as a JSON object; empty if it is none."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
