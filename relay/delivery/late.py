@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,16 +18,16 @@ from relay.queue.items import Acceptance
 from relay.queue.last_words import LastWords, last_words
 from relay.queue.late import Late, LateTold, find_late, tell_late
 
-_AT_ONCE = 50
+_AT_ONCE = 100  # at each look, so that mail need not wait for it
 
 
 async def tell_of_delays(db: Database, now: datetime, rules: Rules) -> int:
-    """Report what waits beyond its sender's patience; return how many reports there are."""
+    """Report some of what waits beyond its sender's patience; return how many reports there are."""
     found = await db.read(find_late, now, _AT_ONCE)
     if not found:
         return 0
-    told = 0
     last = await db.read(last_words, [late.claimed.key for late in found], rules.routing, now)
+    reports: list[LateTold] = []
     for late in found:
         if late.claimed.key not in last:
             continue  # it is gone meanwhile
@@ -34,11 +35,13 @@ async def tell_of_delays(db: Database, now: datetime, rules: Rules) -> int:
         if content is None:
             content = await db.read(read_content, late.claimed.key.message_id)
         report = _report(late, last[late.claimed.key], content or b"", now, rules)
-        is_mine = await db.write(tell_late, LateTold(late.claimed.key, late.late_at, report))
-        if is_mine and report is not None:
-            announce(report)
-            told += 1
-    return told
+        reports.append(LateTold(late.claimed.key, late.late_at, report))
+    # Together, or each would wait for a commit of its own.
+    are_mine = await asyncio.gather(*[db.write(tell_late, each) for each in reports])
+    told = [each.report for each, is_mine in zip(reports, are_mine, strict=True) if is_mine and each.report]
+    for report in told:
+        announce(report)
+    return len(told)
 
 
 def _report(late: Late, last: LastWords, content: bytes, now: datetime, rules: Rules) -> Acceptance | None:

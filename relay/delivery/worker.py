@@ -239,7 +239,7 @@ class Worker:
             last = await self._db.read(last_words, keys, self._clerk.rules().routing, now)
             for claimed in expired:
                 await self._give_up(claimed, last[claimed.key], now)
-        while await tell_of_delays(self._db, now, self._clerk.rules()):
+        if await tell_of_delays(self._db, now, self._clerk.rules()):
             self._go_on()
 
     async def _give_up(self, claimed: Claimed, last: LastWords, now: datetime) -> None:

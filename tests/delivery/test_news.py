@@ -123,6 +123,27 @@ async def test_a_delay_is_told_once_and_to_who_asked(db: Database, upstream: Fak
     assert report["Will-Retry-Until"] is not None
 
 
+async def test_many_delays_are_told_of_bit_by_bit_and_keep_no_mail_waiting(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    office = Office(db, upstream_at(upstream.port))
+    scheduled = office.clock.now() + timedelta(hours=30)
+    for _ in range(250):
+        acceptance = office.acceptance(asking("DELAY"))
+        later = acceptance.parts[0]._replace(due_at=scheduled)
+        await db.write(accept, acceptance._replace(parts=(later,)))
+    office.clock.turn(timedelta(hours=5))
+    async with office.open():
+        await office.until_state(await office.submit("cid"), "done")
+        assert len(await office.messages(Origin.BOUNCE)) == 100
+
+        async def all_are_told() -> bool:
+            await office.turn(timedelta(seconds=1))
+            return len(await office.messages(Origin.BOUNCE)) == 250
+
+        await eventually(all_are_told)
+
+
 async def test_what_we_noted_of_a_silent_server_is_not_put_into_its_mouth(
     db: Database, upstream: FakeUpstream
 ) -> None:
