@@ -25,6 +25,7 @@ def archive_copies(
     It is made for each transaction that was taken, and the queue keeps the first of a message, also
     of one sent in parts, or to some only at the second try.  It goes the way of the original, behind
     all other mail; its ENVID (RFC 3461 §4.4) says of which message it is.
+    What must go by TLS all the way must do so in a copy, too (RFC 8689).
     """
     if upstream.archive_address is None or claimed.origin in _NOT_COPIED:
         return ()
@@ -34,6 +35,7 @@ def archive_copies(
         body=claimed.envelope.body,
         smtputf8=claimed.envelope.smtputf8,
         envid=claimed.key.message_id,
+        require_tls=claimed.envelope.require_tls,
     )
     priority = Priority.VERY_LOW
     rank = rank_at(now, priority, rules.settings)

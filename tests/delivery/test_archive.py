@@ -5,19 +5,22 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import trustme
 from sqlalchemy import Connection, select
 
 from relay.db.database import Database
 from relay.db.tables import notices
 from relay.mail.address import Address
 from relay.notify.announce import announcements
+from relay.queue.accept import accept
 from relay.queue.followers import followers_of
 from relay.queue.items import Origin
 from relay.queue.notices import untold
+from relay.routing.upstreams import Tls
 from relay.settings import Settings
-from tests.delivery.makers import upstream_at
+from tests.delivery.makers import envelope_to, server_context, upstream_at
 from tests.delivery.office import Office, eventually
-from tests.kit.upstream import FakeUpstream
+from tests.kit.upstream import ALL, FakeUpstream
 
 ARCHIVE = Address.parse("archive@example.com")
 OPERATOR = Address.parse("op@example.com")
@@ -67,6 +70,18 @@ async def test_a_copy_that_waited_too_long_is_lost_as_well(db: Database) -> None
             await office.turn(timedelta(hours=6))
             await office.until_state(copy.id, "done")
             assert [notice.kind for notice in await noted(db)] == ["archive_failed"]
+
+
+async def test_a_copy_of_what_must_go_by_tls_all_the_way_goes_so_or_not_at_all(db: Database) -> None:
+    authority = trustme.CA()
+    secured = {"tls": Tls.STARTTLS, "pinned_ca": authority.cert_pem.bytes().decode()}
+    async with FakeUpstream((*ALL, "REQUIRETLS"), tls=server_context(authority, "127.0.0.1")) as upstream:
+        facts = upstream_at(upstream.port, archive_address=ARCHIVE, **secured)
+        async with Office(db, facts).open() as office:
+            await db.write(accept, office.acceptance(envelope_to("bob", require_tls=True)))
+            office.worker.wake()
+            await eventually(lambda: len(upstream.taken) == 2)
+    assert all(transaction.mail.endswith(" REQUIRETLS") for transaction in upstream.taken)
 
 
 async def _is_copied(office: Office) -> bool:
