@@ -171,7 +171,7 @@ class Runner:
     def _is_passed_on(self, held: Held, trouble: Trouble, *, was_fresh: bool) -> bool:
         """Tell the lane of its trouble; True: *held*, not looked at yet, goes again at once or elsewhere.
 
-        Not if it is known that others of its sender are not looked at either, while those of others go.
+        Not if it is known that no mail of its sender is taken, while that of others goes.
         """
         says_no_more = was_fresh and trouble.reply.code == 421
         if says_no_more and asks_for_less(trouble.reply) and self._lane.has_others(self):
@@ -179,16 +179,14 @@ class Runner:
             if trouble.step is Step.MAIL:
                 self._lane.put(held)
                 return True
-        if trouble.scope is Scope.UPSTREAM or says_no_more:
-            is_unseen, standing = trouble.step is Step.MAIL, self._lane.standing
-            is_sender_meant = is_unseen and standing.turns_away(held.claimed.envelope.sender)
+        standing, is_shut = self._lane.standing, trouble.scope is Scope.UPSTREAM or says_no_more
+        if is_shut or (was_fresh and standing.broke()):
+            is_sender_meant = standing.turns_away(held.claimed.envelope.sender)
             if not (is_sender_meant and standing.is_up):
                 self._lane.go_down(trouble)
-            if is_unseen and not is_sender_meant:
+            if is_shut and trouble.step is Step.MAIL and not is_sender_meant:
                 self._lane.pass_on(held)
                 return True
-        elif was_fresh and self._lane.standing.broke():
-            self._lane.go_down(trouble)
         return False
 
     def _nothing_sent(self, held: Held, began_at: datetime, why_not: Reply) -> Try:

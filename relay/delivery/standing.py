@@ -4,7 +4,7 @@ An upstream that cannot be reached is left alone for a while, and its mail waits
 tried: it is the upstream's trouble, not the message's.  What other processes found out counts where it
 is newer than what we did, so that not each of them has to try for itself.
 
-One that turns a message away before it looks at it may mean all mail, or just that sender's.  So mail of
+One that turns a message away, as if it took none now, may mean all mail, or just that sender's.  So mail of
 another sender is the next probe: if that goes, what it says to the first is no trouble of the upstream.
 
 A clock may be set back, by a day where it began wrong.  What was found out at a moment that has yet to come
@@ -42,7 +42,7 @@ class Standing:
         self._strikes = 0  # fresh connections that broke under a message, in a row
         self.is_up = True  # it worked the last time, or was never tried
         self._until: datetime | None = None
-        self._turned_away: set[Address] = set()  # senders whose mail it did not look at since it worked last
+        self._turned_away: set[Address] = set()  # senders to whom it said so since it worked last
         self._unwelcome: set[Address] = set()  # such, and then it took mail of others
         self._known_at = known_at  # when what we know was found out
         self.reason = ""  # of being down
@@ -83,7 +83,7 @@ class Standing:
         return self._turned_away | self._unwelcome
 
     def turns_away(self, sender: Address) -> bool:
-        """It did not look at mail of *sender*; True: it takes that of others, so the sender is meant."""
+        """It takes no mail of *sender* now; True: it takes that of others, so the sender is meant."""
         if not self.is_unwelcome(sender):
             self._turned_away.add(sender)
         return self.is_unwelcome(sender)

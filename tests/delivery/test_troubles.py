@@ -189,13 +189,16 @@ async def test_a_421_for_one_recipient_does_not_block_the_upstream_for_ever(
         await office.until_state(message, "done")
 
 
-@pytest.mark.parametrize("refusal", ["530 5.7.1 Log in as this sender", "421 4.7.0 Too much of this sender"])
+@pytest.mark.parametrize(
+    "refusal", ["530 5.7.1 Log in as this sender", "421 4.7.0 Too much of this sender", DROP]
+)
+@pytest.mark.parametrize("moment", ["MAIL", "RCPT"])
 async def test_an_upstream_that_turns_one_sender_away_takes_mail_of_others(
-    db: Database, upstream: FakeUpstream, refusal: str
+    db: Database, upstream: FakeUpstream, refusal: str | Do, moment: str
 ) -> None:
-    upstream.on("MAIL", refusal, matching="eve@")
+    upstream.on(moment, refusal, matching="eve")
     async with Office(db, upstream_at(upstream.port)).open() as office:
-        unwelcome = [await office.submit("bob", sender="eve@example.com") for _ in range(5)]
+        unwelcome = [await office.submit("eve's", sender="eve@example.com") for _ in range(5)]
         await eventually(lambda: not office.worker.accepts("R1"))
         messages = [await office.submit("bob") for _ in range(5)]
         await office.turn(timedelta(seconds=20))
