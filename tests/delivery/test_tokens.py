@@ -198,6 +198,18 @@ async def test_an_endpoint_that_is_away_is_nobodys_fault(firm: Firm) -> None:
     assert await firm.db.read(count) == 0
 
 
+async def test_whatever_an_endpoint_says_can_be_shown_and_kept(firm: Firm) -> None:
+    firm.web.on("POST /token", 400, b'{"error": "invalid_grant", "error_description": "\\u0000\\ud800 no"}')
+    upstream = await firm.upstream()
+    with pytest.raises(NoToken, match=r"invalid_grant \(\?\? no\)"):
+        await firm.process().get(upstream)
+
+    def facts(tx: Connection) -> str:
+        return str(tx.execute(select(notices.c.facts)).scalar_one())
+
+    assert "invalid_grant (?? no)" in await firm.db.read(facts)
+
+
 async def test_a_service_account_signs_for_itself(firm: Firm) -> None:
     key = rsa.generate_private_key(65537, 2048)
     pem = key.private_bytes(

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from relay.mail.reply import Reply
 from relay.routing.options import Grant, OAuth
 
 _ASSERTION_LASTS = timedelta(hours=1)  # the most that Google takes
@@ -97,8 +98,10 @@ def granted_by(status: int, body: bytes) -> Granted:
         return Granted(access, _lifetime(said.get("expires_in")), said.get("refresh_token") or None)
     error = str(said.get("error") or status)
     words = str(said.get("error_description") or "").strip()
+    # Read as any other server's words: not everything that JSON can spell can be shown, or kept.
+    told = Reply.parse(status, [f"{error}{f' ({words})' if words else ''}"]).text
     raise NoToken(
-        f"the token endpoint said {error}{f' ({words})' if words else ''}",
+        f"the token endpoint said {told}",
         is_final=error in _FINAL,
         error=error,
     )
