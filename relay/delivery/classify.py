@@ -210,7 +210,8 @@ def cannot_open(step: Step, fault: Exception) -> Trouble:
             said.code if is_temporary else 451, said.enhanced or enhanced, f"{_OPENING[step]}: {said}"
         )
     else:
-        reply = Reply(451, enhanced, f"{_OPENING[step]}: {_in_words(fault)}")
+        # The words of a fault may be the upstream's own, and those may be any octets.
+        reply = Reply(451, enhanced, Reply.parse(451, [f"{_OPENING[step]}: {_in_words(fault)}"]).text)
     return Trouble(reply, Scope.UPSTREAM, step)
 
 

@@ -250,6 +250,14 @@ async def test_a_login_that_cannot_be_made() -> None:
         assert "cannot be opened" in (await trouble(upstream, username="ann", password=lost)).reply.text
 
 
+async def test_whatever_octets_an_upstream_offers_can_be_shown_and_kept() -> None:
+    async with FakeUpstream() as upstream:
+        upstream.on("EHLO", b"250-upstream.test\r\n250 AUTH A\0B C\xffD \x1b[31m\r\n")
+        text = (await trouble(upstream, username="ann", password=PASSWORD)).reply.text
+    assert text.isprintable()
+    assert "offered: A?B, C?D, ?[31M" in text
+
+
 # --- greeting -------------------------------------------------------------------------------------
 
 
