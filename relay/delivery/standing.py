@@ -26,6 +26,7 @@ FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=15), timedelta(minutes=15)
 _LONGEST_ASKED = timedelta(days=1)
 _JITTER = 0.2  # so that processes do not all come back at the same moment
 _STRIKES = 3
+_MOST_SENDERS = 100  # that are remembered: where every message has one of its own, they are no use
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _TOLD = frozenset({State.WORKS, State.DOWN})
 
@@ -84,7 +85,7 @@ class Standing:
 
     def turns_away(self, sender: Address) -> bool:
         """It takes no mail of *sender* now; True: it takes that of others, so the sender is meant."""
-        if not self.is_unwelcome(sender):
+        if not self.is_unwelcome(sender) and len(self._turned_away) < _MOST_SENDERS:
             self._turned_away.add(sender)
         return self.is_unwelcome(sender)
 
@@ -96,7 +97,8 @@ class Standing:
         """A message of *sender* was answered in order; True: that is news."""
         is_news = not self.is_up
         if sender is not None and (self._turned_away or self._unwelcome):
-            self._unwelcome = (self._unwelcome | self._turned_away) - {sender}
+            known = [one for one in (*self._turned_away, *self._unwelcome) if one != sender]
+            self._unwelcome = set(known[:_MOST_SENDERS])
             self._turned_away.clear()
         self.is_up = True
         self._known_at = now

@@ -5,6 +5,7 @@ from datetime import timedelta
 from random import Random
 
 from relay.delivery.standing import FIRST_BACKOFF, Standing
+from relay.mail.address import Address
 from relay.mail.reply import Reply
 from relay.routing.standing import Stand, State
 from tests.kit.clock import NOON
@@ -97,3 +98,14 @@ def test_nothing_found_out_while_the_clock_was_ahead_holds_anybody_up() -> None:
     standing.went_down(REFUSED, NOON)
     assert standing.is_down(NOON + SECOND)
     assert not standing.is_down(NOON + MINUTE)
+
+
+def test_of_very_many_senders_who_are_turned_away_only_some_are_remembered() -> None:
+    """As where every message has a sender of its own (variable envelope return paths)."""
+    standing = Standing(Random(1))
+    for batch in range(20):
+        for number in range(50):
+            standing.turns_away(Address.parse(f"bounce-{batch}-{number}@example.com"))
+        assert standing.works(NOON, Address.parse("ann@example.com")) is False
+    assert len(standing.shunned) == 100
+    assert standing.is_unwelcome(Address.parse("bounce-19-7@example.com")), "the newest are"
