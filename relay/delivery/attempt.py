@@ -7,7 +7,7 @@ anything is written down.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from relay import log
 from relay.delivery.archive import archive_copies, lost_copies
@@ -25,6 +25,7 @@ from relay.queue.parts import cut
 from relay.queue.rank import rank_at
 
 _IN_ORDER = tuple(Disposition)
+_SOON = timedelta(minutes=1)  # sooner than this it is not tried again, however little time is left
 _REMOTE_LENGTH = 255  # of its column; a name in DNS may have as many, and its address follows
 _UNREPORTED = Reply(451, "3.0", "A fault of the relay itself kept it from reporting this; the log says more")
 
@@ -167,11 +168,14 @@ def _parted(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Outcome, ...], tuple[O
 def _retry_at(claimed: Claimed, tried: Try, rules: Rules) -> datetime:
     """When those deferred are tried again.
 
-    Late if the upstream may have taken the message: what is sent twice is not undone.
+    Late if the upstream may have taken the message: what is sent twice is not undone.  Else, if its sender
+    wants it back soon, when half of the time that is left is over.
     """
     delay = rules.settings.schedule.delay_after(claimed.number, rules.rng)
     if tried.answers.perhaps_delivered:
         delay = max(delay, rules.settings.retry_perhaps_delivered)
+    elif claimed.envelope.is_returned_when_late:
+        delay = min(delay, max((claimed.expires_at - tried.finished_at) / 2, _SOON))
     return tried.finished_at + delay
 
 

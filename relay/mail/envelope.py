@@ -50,6 +50,11 @@ class Envelope(NamedTuple):
     require_tls: bool = False
     auth: str | None = None
 
+    @property
+    def is_returned_when_late(self) -> bool:
+        """Whether it is of no use to anybody once the time that its sender set is over (RFC 2852 §4)."""
+        return self.by_mode in {"R", "RT"}
+
     def __repr__(self) -> str:
         shown = [f"{name}={value!r}" for name, value in self._asdict().items() if name != "auth"]
         return f"Envelope({', '.join(shown)})"

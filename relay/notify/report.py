@@ -262,8 +262,8 @@ def _status_code(news: News, fate: Fate) -> str:
     """The status of RFC 3463; time that was over is X.4.7, for good where the sender set it (RFC 2852)."""
     if not fate.is_expired:
         return fate.reply.status
-    is_returned = news.is_for_good and (news.claimed.envelope.by_mode or "").startswith("R")
-    return "5.4.7" if is_returned else "4.4.7"
+    is_too_late = news.is_for_good and news.claimed.envelope.is_returned_when_late
+    return "5.4.7" if is_too_late else "4.4.7"
 
 
 def _original(orcpt: str) -> str:

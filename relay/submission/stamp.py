@@ -96,7 +96,7 @@ def stamp(office: Office, session: ServerSession, transaction: Transaction, lett
 
 def _expires_at(envelope: Envelope, gives_up_at: datetime) -> datetime:
     """When it is returned to its sender: earlier than usual only if he said so (RFC 2852, mode R)."""
-    if envelope.deliver_by is None or envelope.by_mode not in {"R", "RT"}:
+    if envelope.deliver_by is None or not envelope.is_returned_when_late:
         return gives_up_at
     return min(gives_up_at, envelope.deliver_by)
 

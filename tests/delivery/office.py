@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -197,6 +197,14 @@ class Office:
             return await self.state(message_id) == state
 
         await eventually(is_there)
+
+    async def until_due(self, message_id: str, at: datetime) -> None:
+        """Wait until the message's delivery is to be tried at that moment."""
+
+        async def is_due() -> bool:
+            return bool((await self.row(message_id)).due_at == at)
+
+        await eventually(is_due)
 
     async def until_done_in_time(self, message_id: str) -> None:
         """Wait until the message's delivery is done, and let time pass while it waits in the table."""

@@ -13,6 +13,7 @@ from relay.queue.items import Origin
 from tests.delivery.makers import upstream_at
 from tests.delivery.news import asking, reports, send
 from tests.delivery.office import Office, eventually
+from tests.kit.clock import NOON
 from tests.kit.upstream import ALL, DROP, FakeUpstream
 
 HOUR = timedelta(hours=1)
@@ -239,7 +240,9 @@ async def test_what_is_left_of_the_time_is_passed_on(db: Database) -> None:
     assert upstream.taken[0].mail.endswith(" BY=300;R")
 
 
-async def test_mode_r_is_returned_when_the_time_is_over(db: Database, upstream: FakeUpstream) -> None:
+async def test_mode_r_is_tried_again_in_time_and_returned_when_the_time_is_over(
+    db: Database, upstream: FakeUpstream
+) -> None:
     upstream.on("RCPT", "451 4.3.0 Not now", matching="bob")
     upstream.on("MAIL", "451 4.3.0 Not now", matching="<>")
     office = Office(db, upstream_at(upstream.port))
@@ -247,6 +250,10 @@ async def test_mode_r_is_returned_when_the_time_is_over(db: Database, upstream: 
         limit = timedelta(minutes=5)
         envelope = asking(None, deliver_by=office.clock.now() + limit, by_mode="R")
         message = await send(office, envelope, lifetime=limit)
+        for seconds in (150, 225, 285):
+            due_at = NOON + timedelta(seconds=seconds)
+            await office.until_due(message, due_at)
+            await office.turn(due_at - office.clock.now())
         await office.until_state(message, "done")
         (report,) = await reports(office)
     assert (report["Action"], report["Status"]) == ("failed", "5.4.7")

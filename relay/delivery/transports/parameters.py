@@ -78,7 +78,7 @@ def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[
         return _all(everybody, TOO_LARGE)  # RFC 1870 §6.2
     if envelope.require_tls and not offers.require_tls:
         return _all(everybody, NEEDS_TLS)  # RFC 8689 §4.2.1
-    if envelope.by_seconds is not None and envelope.by_seconds <= 0 and _is_returned_when_late(envelope):
+    if envelope.by_seconds is not None and envelope.by_seconds <= 0 and envelope.is_returned_when_late:
         return _all(everybody, TOO_LATE)  # RFC 2852 §4.1.3
     is_ascii = content.isascii()
     if not is_ascii and not offers.eight_bit:
@@ -153,10 +153,6 @@ def _needs_smtputf8(envelope: Envelope) -> bool:
 
 def _can_be_told(address: Address) -> bool:
     return address.local.isascii()
-
-
-def _is_returned_when_late(envelope: Envelope) -> bool:
-    return envelope.by_mode in {"R", "RT"}
 
 
 def _header(content: bytes) -> bytes:
