@@ -7,6 +7,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -14,12 +15,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from relay.config import PREFIX, Config, Section
-
-SEARCHED = (
-    Path("config/relay.toml"),
-    Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "relay/relay.toml",
-    Path("/etc/relay/relay.toml"),
-)
 
 
 class BadConfig(ValueError):
@@ -36,7 +31,15 @@ def find_file(given: Path | None) -> Path | None:
         if not named.is_file():
             raise BadConfig(f"{named}: there is no such file")
         return named
-    return next((path for path in SEARCHED if path.is_file()), None)
+    return next((path for path in _searched() if path.is_file()), None)
+
+
+def _searched() -> Iterator[Path]:
+    yield Path("config/relay.toml")
+    with suppress(RuntimeError):  # a number that no user has, as in a container, is at home nowhere
+        own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+        yield own / "relay/relay.toml"
+    yield Path("/etc/relay/relay.toml")
 
 
 def load(path: Path | None = None) -> Config:

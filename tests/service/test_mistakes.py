@@ -1,10 +1,14 @@
 """Mistakes in the configuration are told in words that say what to mend."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from relay.config_file import BadConfig, load
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +99,13 @@ def test_a_value_that_will_not_do_is_named(tmp_path: Path, written: str, said: s
 def test_names_that_a_relay_can_have(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("RELAY_HOSTNAME", name)
     assert load().hostname == name
+
+
+def test_who_has_no_home_has_a_configuration_all_the_same() -> None:
+    code = (
+        "import os, pwd; pwd.getpwuid = {}.__getitem__; os.environ.pop('HOME', None);"
+        "from relay.config_file import load; print(load().data_dir.name)"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "RELAY_DATA_DIR": "var"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"var\n", b"")
