@@ -253,7 +253,7 @@ class Config(BaseSettings):
     admin: AdminSection = AdminSection()
     log: LogSection = LogSection()
     processes: ProcessesSection = ProcessesSection()
-    listeners: tuple[Listener, ...] = Field(default=_DEFAULT_LISTENERS, min_length=1)
+    listeners: tuple[Listener, ...] = _DEFAULT_LISTENERS
 
     @field_validator("hostname")
     @classmethod
@@ -265,6 +265,8 @@ class Config(BaseSettings):
     @field_validator("listeners")
     @classmethod
     def _have_their_own_names(cls, value: tuple[Listener, ...]) -> tuple[Listener, ...]:
+        if not value:  # as min_length=1 would say also where each entry has a mistake of its own
+            raise ValueError("must have at least one entry")
         for name, times in Counter(each.name for each in value).items():
             if times > 1:
                 raise ValueError(f'{times} of them are called "{name}"; each has a name of its own')

@@ -95,6 +95,15 @@ def test_a_value_that_will_not_do_is_named(tmp_path: Path, written: str, said: s
         load(tmp_path / "relay.toml")
 
 
+def test_each_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_LISTENERS", '[{"name": "a", "ports": ["1x"]}, {"name": "b", "port": "25"}]')
+    with pytest.raises(BadConfig) as told:
+        load()
+    places = [line.split(": ")[1] for line in str(told.value).splitlines()]
+    assert places[:2] == ["listeners.0.ports", "listeners.1.ports"]
+    assert places[2:] == ['unknown key "listeners.1.port"; did you mean "ports"?']
+
+
 @pytest.mark.parametrize("name", ["relay.example.com", "smtp_relay", "[192.0.2.1]", "[IPv6:::1]"])
 def test_names_that_a_relay_can_have(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("RELAY_HOSTNAME", name)
