@@ -113,7 +113,22 @@ class DatabaseSection(Section):
             value = value.replace("postgresql://", "postgresql+psycopg://", 1)
         if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("a database URL begins with postgresql:// or sqlite:///")
+        if value:
+            _ensure_it_can_be_read(value)
         return value
+
+
+def _ensure_it_can_be_read(url: str) -> None:
+    from sqlalchemy import make_url  # noqa: PLC0415  takes long, and only who has a URL needs it
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        make_url(url)
+    except (ValueError, ArgumentError):
+        raise ValueError(
+            "cannot be read: the port is a number, an address of IPv6 stands in brackets, "
+            "and special characters in a password are written like %2F"
+        ) from None
 
 
 class NamedCertificate(Section):

@@ -86,6 +86,8 @@ def test_what_others_set_with_our_prefix_is_theirs(monkeypatch: pytest.MonkeyPat
         ("admin = 5", "admin: must be a section"),
         ("listeners = []", "listeners: must have at least one entry"),
         ('[[listeners]]\nname = "a"\nports = []', "ports: must have at least one entry"),
+        ('database.url = "postgresql://relay:secret@db:port/relay"', "database.url: .* the port is a number"),
+        ('database.url = "postgresql://relay:secret@[::1"', "database.url: .* stands in brackets"),
         (2 * '[[listeners]]\nname = "a"\nports = ["0"]\n', 'listeners: 2 of them are called "a"'),
     ],
 )
