@@ -131,6 +131,13 @@ def _ensure_it_can_be_read(url: str) -> None:
         ) from None
 
 
+def _url_of(embedded: Path) -> str:
+    """Return the URL of a file, in whose name "?" and "%" mean what they do in a name."""
+    from sqlalchemy import URL  # noqa: PLC0415  see above
+
+    return URL.create("sqlite", database=str(embedded)).render_as_string()
+
+
 class NamedCertificate(Section):
     """One more certificate, for clients that call a name it has."""
 
@@ -290,7 +297,7 @@ class Config(BaseSettings):
     @property
     def database_url(self) -> str:
         """The URL to open: the one given, or the embedded database's."""
-        return self.database.url or f"sqlite:///{self.data_dir / 'relay.db'}"
+        return self.database.url or _url_of(self.data_dir / "relay.db")
 
     @property
     def is_embedded(self) -> bool:

@@ -161,7 +161,9 @@ class Desk:
 
 def file_of(config: Config) -> Path:
     """Where an embedded database lies."""
-    return Path(config.database_url.removeprefix("sqlite:///").partition("?")[0])
+    from sqlalchemy import make_url
+
+    return Path(make_url(config.database_url).database or ":memory:")
 
 
 def _operator() -> str:

@@ -58,6 +58,17 @@ def test_migrating_twice_is_once_and_nothing(run: Run, nothing: Path) -> None:
     assert run("migrate").out == "The database is up to date.\n"
 
 
+@pytest.mark.parametrize("name", ["a b", "a?b", "50%41", "#1", "büro"])
+def test_the_database_lies_in_its_directory_whatever_that_is_called(
+    run: Run, nothing: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    directory = nothing / name
+    monkeypatch.setenv("RELAY_DATA_DIR", str(directory))
+    assert run("migrate").code == 0
+    assert (directory / "relay.db").exists()
+    assert run("user", "list", "--json").document == []
+
+
 def test_a_file_that_is_no_database_is_said_to_be(run: Run, data_dir: Path) -> None:
     (data_dir / "relay.db").write_text("this is not a database " * 100)
     answer = run("user", "list")
