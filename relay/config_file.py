@@ -34,6 +34,11 @@ def find_file(given: Path | None) -> Path | None:
     return next((path for path in _searched() if path.is_file()), None)
 
 
+def read_document(path: Path) -> dict[str, Any]:
+    """Read what a file says, also one that an editor of Windows began with a byte order mark."""
+    return tomllib.loads(path.read_text("utf-8-sig"))
+
+
 def _searched() -> Iterator[Path]:
     yield Path("config/relay.toml")
     with suppress(RuntimeError):  # a number that no user has, as in a container, is at home nowhere
@@ -53,8 +58,7 @@ def load(path: Path | None = None) -> Config:
     if mistaken := list(_nearly_ours()):
         raise BadConfig("\n".join(mistaken))
     try:
-        document = tomllib.loads(path.read_text("utf-8")) if path else {}
-        return Config(**document)
+        return Config(**read_document(path) if path else {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise BadConfig(f"{source}: {fault}") from None
     except SettingsError as fault:

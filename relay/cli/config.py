@@ -42,14 +42,12 @@ def show(
 
 def _origins(desk: Desk) -> dict[str, str]:
     """Where each value comes from that is not the default: the environment goes before the file."""
-    import tomllib
-
-    from relay.config_file import find_file
+    from relay.config_file import find_file, read_document
 
     found = {}
     file = find_file(desk.options.config)
     if file is not None:
-        found = dict.fromkeys(dict(_flat(tomllib.loads(file.read_text("utf-8")))), str(file))
+        found = dict.fromkeys(dict(_flat(read_document(file))), str(file))
     for variable in os.environ:
         if variable.upper().startswith("RELAY_"):
             name = variable.upper().removeprefix("RELAY_").lower().replace("__", ".")

@@ -97,6 +97,11 @@ def test_a_value_that_will_not_do_is_named(tmp_path: Path, written: str, said: s
         load(tmp_path / "relay.toml")
 
 
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "relay.toml").write_text('node = "a"', "utf-8-sig")
+    assert load(tmp_path / "relay.toml").node == "a"
+
+
 def test_each_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELAY_LISTENERS", '[{"name": "a", "ports": ["1x"]}, {"name": "b", "port": "25"}]')
     with pytest.raises(BadConfig) as told:
