@@ -11,10 +11,11 @@ from collections import Counter
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     IPvAnyNetwork,
@@ -40,6 +41,18 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+
+def _as_meant(value: Any) -> Any:
+    """Return a path as it is meant: "~" is a home; an empty one is a variable that was forgotten, not "."."""
+    if value == "":
+        raise ValueError("must not be empty: name a path, or leave it out")
+    try:
+        return Path(value).expanduser() if isinstance(value, str) else value
+    except RuntimeError:
+        raise ValueError(f'"{value}" is in a home directory that is not known') from None
+
+
+GivenPath = Annotated[Path, BeforeValidator(_as_meant)]
 
 _LEAST_PREFIX = {4: 8, 6: 16}
 
@@ -141,15 +154,15 @@ def _url_of(embedded: Path) -> str:
 class NamedCertificate(Section):
     """One more certificate, for clients that call a name it has."""
 
-    certificate: Path
-    key: Path
+    certificate: GivenPath
+    key: GivenPath
 
 
 class TlsSection(Section):
     """The server's certificate; empty: a self-signed one is made in data_dir."""
 
-    certificate: Path | None = None
-    key: Path | None = None
+    certificate: GivenPath | None = None
+    key: GivenPath | None = None
     certificates: tuple[NamedCertificate, ...] = ()
 
     @model_validator(mode="after")
@@ -264,11 +277,11 @@ class Config(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    data_dir: Path = Path("var")
+    data_dir: GivenPath = Path("var")
     user: str | None = None  # started as root, the relay binds its ports and then becomes this user
     node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=40)
     hostname: str = Field(default_factory=socket.getfqdn)  # how the relay names itself in SMTP
-    secret_key_file: Path | None = None  # None: made in data_dir
+    secret_key_file: GivenPath | None = None  # None: made in data_dir
     database: DatabaseSection = DatabaseSection()
     tls: TlsSection = TlsSection()
     oauth: OAuthSection = OAuthSection()

@@ -88,6 +88,9 @@ def test_what_others_set_with_our_prefix_is_theirs(monkeypatch: pytest.MonkeyPat
         ('[[listeners]]\nname = "a"\nports = []', "ports: must have at least one entry"),
         ('database.url = "postgresql://relay:secret@db:port/relay"', "database.url: .* the port is a number"),
         ('database.url = "postgresql://relay:secret@[::1"', "database.url: .* stands in brackets"),
+        ('secret_key_file = ""', "secret_key_file: must not be empty"),
+        ('tls.certificate = ""\ntls.key = ""', "tls.key: must not be empty"),
+        ('secret_key_file = "~nobody-here/key"', "a home directory that is not known"),
         (2 * '[[listeners]]\nname = "a"\nports = ["0"]\n', 'listeners: 2 of them are called "a"'),
     ],
 )
@@ -95,6 +98,18 @@ def test_a_value_that_will_not_do_is_named(tmp_path: Path, written: str, said: s
     (tmp_path / "relay.toml").write_text(written, "utf-8")
     with pytest.raises(BadConfig, match=said):
         load(tmp_path / "relay.toml")
+
+
+def test_an_empty_directory_is_not_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_DATA_DIR", "")
+    with pytest.raises(BadConfig, match="data_dir: must not be empty"):
+        load()
+
+
+def test_a_tilde_is_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RELAY_DATA_DIR", "~/mail")
+    assert load().data_dir == tmp_path / "mail"
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
