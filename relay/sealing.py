@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 import os
 import stat
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -52,20 +54,24 @@ def load_or_make(path: Path) -> Sealer:
     Raises OSError if it cannot be read or made, ValueError if it holds no usable key.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-        try:
-            os.link(fresh, path)  # unlike a rename, never overwrites a key made meanwhile
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
+        _make(path)
     keys = path.read_bytes().split()
     if not keys:
         raise ValueError(f"{path} holds no key")
     return Sealer(keys)
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A name that nobody has: a start that was killed here left its file, under our process id in a container
+    handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+        with suppress(FileExistsError):
+            os.link(fresh, path)  # unlike a rename, never overwrites a key made meanwhile
+    finally:
+        Path(fresh).unlink()
 
 
 def exposed(path: Path) -> str | None:

@@ -1,5 +1,6 @@
 """What must be there before the first process starts, and the sentence for whatever is not."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -8,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from relay.certificates import ensure_self_signed
 from relay.config import AdminSection, Config, Listener, NamedCertificate, TlsSection
+from relay.sealing import load_or_make
 from relay.supervisor import privileges
 from relay.supervisor.cannot_start import BAD_CONFIG, CANNOT_CREATE, CannotStart
 from relay.supervisor.lock import take_lock
@@ -80,6 +83,28 @@ def test_who_is_on_its_way_out_is_waited_for_as_long_as_it_takes_at_most(tmp_pat
     os.pwrite(held, b"999999999\n", 0)  # nobody has this number: the parent is dead, a child still stops
     refusal(lambda: take_lock(path, patience=0.1))
     os.close(held)
+
+
+# --- key -------------------------------------------------------------------------------------
+
+
+def test_a_start_that_was_killed_while_it_made_the_key_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.with_suffix(f".{os.getpid()}").touch()  # in a container every start has the same process id
+    load_or_make(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk() -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Fernet, "generate_key", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        load_or_make(tmp_path / "secret.key")
+    assert not list(tmp_path.iterdir())
 
 
 # --- certificate and user --------------------------------------------------------------------
