@@ -6,6 +6,7 @@ command is called, so that `relay --help` does not load the whole house.
     desk       configuration, database and key, opened when first needed
     command    the options, errors and answers that all commands have in common
     shown      what a command answers, as values; `printing` writes them
+    streams    where answers are written and questions answered
     faults     what went wrong, as one sentence and one exit code
 """
 
@@ -40,6 +41,7 @@ from relay.cli import (
 from relay.cli.command import before
 from relay.cli.faults import FAILED, USAGE
 from relay.cli.printing import complain
+from relay.cli.streams import make_usable
 
 NOUNS = {
     "user": user.app,
@@ -93,6 +95,7 @@ def app() -> typer.Typer:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    make_usable()
     try:
         code = app()(given, prog_name="relay", standalone_mode=False)
         sys.stdout.flush()

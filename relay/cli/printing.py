@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, TextIO
 
 from relay.cli.shown import Shown
+from relay.cli.streams import has_every_letter
 from relay.mail.address import Address
 
 _SECOND = 1.0
@@ -33,7 +34,9 @@ def show(shown: Shown, *, as_json: bool) -> None:
 
 def print_json(document: Any, file: TextIO | None = None) -> None:
     """Print *document* as JSON: times in ISO 8601 UTC, durations in seconds."""
-    print(json.dumps(document, default=_plain, ensure_ascii=False, indent=2), file=file or sys.stdout)
+    file = file or sys.stdout
+    is_ascii = not has_every_letter(file)
+    print(json.dumps(document, default=_plain, ensure_ascii=is_ascii, indent=2), file=file)
 
 
 def complain(kind: str, sentence: str, *, as_json: bool, exit_code: int | None = None) -> None:

@@ -1,5 +1,6 @@
 """What holds for every command: options, errors, exit codes, and what is never shown."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -207,6 +208,30 @@ def test_a_reader_that_has_had_enough_is_no_fault(data_dir: Path) -> None:
         check=False,
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_fault(data_dir: Path, closed: str) -> None:
+    def done(command: str) -> "subprocess.CompletedProcess[bytes]":
+        line = f"{sys.executable} -m relay {command} {closed}"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(line, shell=True, env=environment, capture_output=True, check=False)  # noqa: S602
+
+    assert done("user add ann").returncode == 0
+    refused = done("user delete ann")  # and nobody there to ask
+    assert (refused.returncode, b"Traceback" in refused.stderr) == (2, False)
+    assert done("user list").returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_letters_that_a_stream_has_not_are_told_by_their_numbers(data_dir: Path, encoding: str) -> None:
+    relay("user", "add", "mail@日本.example")
+    told = relay("user", "list", PYTHONIOENCODING=encoding)
+    assert (told.returncode, r"@\u65e5\u672c.example" in told.stdout) == (0, True)
+    told = relay("user", "list", "--json", PYTHONIOENCODING=encoding)
+    assert json.loads(told.stdout)[0]["name"] == "mail@日本.example"
+    told = relay("user", "show", "nobody@日本.example", "--json", PYTHONIOENCODING=encoding)
+    assert "日本" in json.loads(told.stderr)["error"]
 
 
 def test_asking_for_help_loads_neither_the_database_nor_the_log() -> None:
