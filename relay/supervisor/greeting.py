@@ -22,8 +22,7 @@ def greet(prepared: Prepared, demo_password: str | None) -> None:
         words = short_welcome(prepared.config, ports=ports, admin=admin)
     else:
         words = welcome(prepared.config, ports=ports, admin=admin, password=demo_password)
-    sys.stderr.write(f"{words}\n")
-    sys.stderr.flush()
+    _tell(words)
     log.started(process="supervisor", version=__version__, listeners=ports, admin=admin)
     _warn_of_exposed_secrets(prepared)
     log.flush()
@@ -34,5 +33,12 @@ def _warn_of_exposed_secrets(prepared: Prepared) -> None:
     for path, judged in {prepared.config.key_path: exposed, **keys_of_tls}.items():
         with suppress(OSError):  # it may be replaced at this moment
             if sentence := judged(path):
-                sys.stderr.write(f"Warning: {sentence}\n")
+                _tell(f"Warning: {sentence}")
                 log.secret_exposed(path=str(path), what_to_do=sentence)
+
+
+def _tell(words: str) -> None:
+    """Say something to a human, if there is one to hear it: a node does not end for want of a listener."""
+    with suppress(OSError):  # a full disk, a reader that is gone
+        sys.stderr.write(f"{words}\n")
+        sys.stderr.flush()

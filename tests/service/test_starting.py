@@ -32,6 +32,16 @@ def test_the_demo_user_can_send_and_its_password_is_told_once(node: Node) -> Non
     node.send_hello()
 
 
+def test_a_node_lives_on_if_nobody_hears_its_greeting(node: Node) -> None:
+    hearing, telling = os.pipe()
+    os.close(hearing)
+    node.start(stderr=telling)
+    os.close(telling)
+    node.wait_for("started", process="supervisor")
+    assert node.ask("/readyz") == (200, "ready\n")
+    assert node.stop() == 0
+
+
 def test_keys_that_others_can_read_are_named(node: Node) -> None:
     node.start_and_wait()
     assert node.stop() == 0
