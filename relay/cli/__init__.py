@@ -12,7 +12,6 @@ command is called, so that `relay --help` does not load the whole house.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -40,8 +39,8 @@ from relay.cli import (
 )
 from relay.cli.command import before
 from relay.cli.faults import FAILED, USAGE
-from relay.cli.printing import complain
-from relay.cli.streams import make_usable
+from relay.cli.printing import complain, unwritten
+from relay.cli.streams import leave_unwritten, make_usable
 
 NOUNS = {
     "user": user.app,
@@ -109,9 +108,12 @@ def main(arguments: list[str] | None = None) -> int:
         complain("error", "Nothing was changed.", as_json="--json" in given, exit_code=FAILED)
         return FAILED
     except BrokenPipeError:
-        # Whoever read us has had enough, as in `relay queue list | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_unwritten(sys.stdout)  # whoever read us has had enough, as in `relay queue list | head`
         return FAILED
+    except OSError as fault:
+        failed = unwritten(fault)
+        complain("error", str(failed), as_json="--json" in given, exit_code=failed.exit_code)
+        return failed.exit_code
     return code if isinstance(code, int) else 0
 
 

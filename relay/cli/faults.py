@@ -13,6 +13,7 @@ NO_INPUT = os.EX_NOINPUT  # 66
 UNAVAILABLE = os.EX_UNAVAILABLE  # 69
 BUG = os.EX_SOFTWARE  # 70
 CANNOT_CREATE = os.EX_CANTCREAT  # 73
+CANNOT_WRITE = os.EX_IOERR  # 74
 TRY_LATER = os.EX_TEMPFAIL  # 75
 NO_PERMISSION = os.EX_NOPERM  # 77
 BAD_CONFIG = os.EX_CONFIG  # 78
@@ -74,6 +75,8 @@ def explain(fault: Exception) -> Explained:
         return Explained(str(fault), code)
     if type(fault).__module__.startswith(("sqlalchemy.", "psycopg", "sqlite3")):
         return _explain_database(fault)
+    if isinstance(fault, UnicodeEncodeError):
+        return Explained("What was given is not all UTF-8, and so cannot be kept.", BAD_DATA)
     if isinstance(fault, PermissionError):
         return Explained(f"No permission for {fault.filename}.", NO_PERMISSION)
     if isinstance(fault, OSError) and fault.filename is not None:

@@ -12,15 +12,34 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TextIO
 
+from relay.cli.faults import CANNOT_WRITE, Failed
 from relay.cli.shown import Shown
-from relay.cli.streams import has_every_letter
+from relay.cli.streams import has_every_letter, leave_unwritten
 from relay.mail.address import Address
 
 _SECOND = 1.0
 
 
 def show(shown: Shown, *, as_json: bool) -> None:
-    """Print an answer and its warnings."""
+    """Print an answer and its warnings.  Raises Failed if the answer cannot be written."""
+    try:
+        _show_answer(shown, as_json=as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever read it has had enough
+    except OSError as fault:
+        raise unwritten(fault) from None
+    for warning in shown.warnings:
+        complain("warning", warning, as_json=as_json)
+
+
+def unwritten(fault: OSError) -> Failed:
+    """What to say where standard output takes no more."""
+    leave_unwritten(sys.stdout)
+    return Failed(f"The answer could not be written: {fault.strerror}.", CANNOT_WRITE)
+
+
+def _show_answer(shown: Shown, *, as_json: bool) -> None:
     if as_json:
         print_json(shown.document)
     elif shown.parts:
@@ -28,8 +47,6 @@ def show(shown: Shown, *, as_json: bool) -> None:
 
         for part in shown.parts:
             print_part(part)
-    for warning in shown.warnings:
-        complain("warning", warning, as_json=as_json)
 
 
 def print_json(document: Any, file: TextIO | None = None) -> None:
@@ -40,7 +57,14 @@ def print_json(document: Any, file: TextIO | None = None) -> None:
 
 
 def complain(kind: str, sentence: str, *, as_json: bool, exit_code: int | None = None) -> None:
-    """Print an error or a warning to standard error."""
+    """Print an error or a warning to standard error; if that cannot be, the exit code says it alone."""
+    try:
+        _write_complaint(kind, sentence, as_json=as_json, exit_code=exit_code)
+    except OSError:
+        leave_unwritten(sys.stderr)
+
+
+def _write_complaint(kind: str, sentence: str, *, as_json: bool, exit_code: int | None) -> None:
     if as_json:
         told: dict[str, object] = {kind: sentence}
         print_json(told if exit_code is None else {**told, "exit_code": exit_code}, sys.stderr)

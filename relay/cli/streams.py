@@ -23,6 +23,11 @@ def make_usable() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def leave_unwritten(stream: TextIO) -> None:
+    """Give up what *stream* still holds; else Python would try once more at the end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def has_every_letter(stream: TextIO) -> bool:
     """Whether all that can be told can be written to *stream* as it is."""
     return codecs.lookup(stream.encoding).name == "utf-8"

@@ -223,6 +223,38 @@ def test_a_stream_that_is_closed_is_no_fault(data_dir: Path, closed: str) -> Non
     assert done("user list").returncode == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+def test_an_answer_that_a_full_disk_does_not_take_is_told_and_has_a_code(
+    data_dir: Path, unbuffered: str
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        for line in ("user list", "user list --json", "--help"):
+            done = subprocess.run(
+                [sys.executable, "-m", "relay", *line.split()],
+                env=environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+            assert done.returncode == 74
+            assert b"The answer could not be written: No space left on device." in done.stderr
+            assert b"Traceback" not in done.stderr
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", "user", "show", "nobody"],
+            env=environment,
+            stderr=full,
+            check=False,
+        )
+        assert done.returncode == 1
+
+
+def test_octets_that_are_no_text_are_bad_data(run: Run, data_dir: Path) -> None:
+    answer = run("user", "add", "ann", "--notes", "\udcff")
+    assert (answer.code, "not all UTF-8" in answer.err) == (65, True)
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_letters_that_a_stream_has_not_are_told_by_their_numbers(data_dir: Path, encoding: str) -> None:
     relay("user", "add", "mail@日本.example")
