@@ -18,6 +18,7 @@ from relay.accounts.scram import sealed_keys
 from relay.accounts.users import NewUser, create, is_empty
 from relay.config import Config, Listener, TlsMode
 from relay.db.audit import Author
+from relay.places import host_and_port
 from relay.routing.changes import NewUpstream, add_upstream
 from relay.routing.upstreams import Kind, Upstream, has_none
 from relay.sealing import Sealer
@@ -76,8 +77,8 @@ def short_welcome(config: Config, *, ports: dict[str, str], admin: str) -> str:
 def _welcome(config: Config, ports: dict[str, str], admin: str, password: str) -> Iterator[str]:
     yield "  The relay is ready.\n"
     for listener in config.listeners:
-        place = f"{listener.address}:{ports[listener.name]}"
-        yield f"  {listener.name:<12} {place:<24} {_secured(listener)}"
+        where = host_and_port(listener.address, ports[listener.name])
+        yield f"  {listener.name:<12} {where:<24} {_secured(listener)}"
     yield f"  {'admin':<12} {'http://' + admin:<24} health and metrics\n"
     yield f"  user         {DEMO_USER}      may send as anybody at {DEMO_DOMAIN}"
     yield f"  password     {password}   shown only this once\n"
@@ -87,20 +88,20 @@ def _welcome(config: Config, ports: dict[str, str], admin: str, password: str) -
 
 
 def _first_message(listener: Listener, ports: str, password: str) -> Iterator[str]:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(listener.address, listener.address)  # noqa: S104
-    place = f"{host}:{ports.partition('-')[0].partition(' ')[0]}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.address, listener.address)  # noqa: S104
+    where = host_and_port(host, ports.partition("-")[0].partition(" ")[0])
     scheme, curl, swaks = {
         TlsMode.NONE: ("smtp", "", ""),
         TlsMode.IMPLICIT: ("smtps", " --insecure", " --tls-on-connect"),
     }.get(listener.tls, ("smtp", " --ssl-reqd --insecure", " --tls"))
     yield "  To send a first message, copy either of these:\n"
     yield (
-        f"swaks --server {place}{swaks} --auth-user {DEMO_USER} --auth-password {password}"
+        f"swaks --server {where}{swaks} --auth-user {DEMO_USER} --auth-password {password}"
         f" --from {DEMO_USER} --to you@example.com\n"
     )
     yield (
         f"printf 'From: {DEMO_USER}\\r\\nTo: you@example.com\\r\\nSubject: Hello\\r\\n\\r\\nHello!\\r\\n' | "
-        f"curl {scheme}://{place}{curl} --user {DEMO_USER}:{password} "
+        f"curl {scheme}://{where}{curl} --user {DEMO_USER}:{password} "
         f"--mail-from {DEMO_USER} --mail-rcpt you@example.com --upload-file - --verbose\n"
     )
     yield '  To see it:  ./run message show ID   (the ID stands in the answer: "250 2.0.0 Queued as ID")'

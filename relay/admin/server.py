@@ -18,6 +18,7 @@ from relay.config import Config
 from relay.db.database import Database
 from relay.db.engine import open_engine
 from relay.db.storage import Storage
+from relay.places import host_and_port
 
 _MOST_REQUESTS = 200  # at once; more are told 503 and cannot eat the machine's memory
 _CLOSING_SECONDS = 3
@@ -60,7 +61,7 @@ async def run_admin(
     """
 
     def when_open() -> None:
-        log.started(process="admin", pid=os.getpid(), address="{}:{}".format(*open_socket.getsockname()[:2]))
+        log.started(process="admin", pid=os.getpid(), address=host_and_port(*open_socket.getsockname()[:2]))
         log.flush()
         ready()
 

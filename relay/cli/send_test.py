@@ -10,6 +10,7 @@ from relay.cli.command import at_the_desk
 from relay.cli.desk import Desk
 from relay.cli.faults import FAILED, OK, TRY_LATER
 from relay.cli.shown import Shown
+from relay.places import host_and_port
 
 _CODES = {"delivered": OK, "open": TRY_LATER}  # by what became of its one recipient
 
@@ -55,6 +56,6 @@ def send_test(
     (recipient,) = told.document["recipients"]
     return Shown(
         told.document,
-        (f"Taken by {door.host}:{door.port} as {message_id}.", "", *told.parts),
+        (f"Taken by {host_and_port(door.host, door.port)} as {message_id}.", "", *told.parts),
         exit_code=_CODES.get(recipient.state, FAILED),
     )

@@ -26,6 +26,7 @@ from relay.cli.desk import Desk
 from relay.cli.faults import FAILED, TRY_LATER, UNAVAILABLE, Failed
 from relay.config import Config, TlsMode
 from relay.mail.address import Address, BadAddress
+from relay.places import host_and_port
 from relay.queue.browse import story
 from relay.routing.soundness import is_this_machine
 
@@ -127,7 +128,8 @@ def submit(door: Door, user: str, password: str, letter: EmailMessage) -> str:
         raise Failed(f"The certificate of {door.host} cannot be verified: {fault.verify_message}.") from None
     except (OSError, smtplib.SMTPException) as fault:
         raise Failed(
-            f'No relay answers at {door.host}:{door.port} ({fault}); is "relay serve" running?', UNAVAILABLE
+            f'No relay answers at {host_and_port(door.host, door.port)} ({fault}); is "relay serve" running?',
+            UNAVAILABLE,
         ) from None
 
 

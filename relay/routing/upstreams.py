@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from relay.db.tables import upstreams
 from relay.mail.address import Address, BadAddress
 from relay.mail.rewriting import NO_REWRITE, Rewrite, from_text
+from relay.places import host_and_port
 from relay.routing.limits import NO_LIMITS, Limits
 from relay.routing.options import NOTHING, Options
 from relay.sealing import Sealer
@@ -109,7 +110,7 @@ class Upstream:
         """Where it is, in a few words: "smtp.example.com:587", or "kept here"."""
         if self.kind is Kind.MX:
             return f"each domain's own servers, port {self.port}"
-        return f"{self.host}:{self.port}" if self.host else self.options.url or "kept here"
+        return host_and_port(self.host, self.port) if self.host else self.options.url or "kept here"
 
     @property
     def can_be_tested(self) -> bool:

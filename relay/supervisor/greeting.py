@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from relay import __version__, log
 from relay.first_run import short_welcome, welcome
+from relay.places import host_and_port
 from relay.sealing import exposed, exposed_tls_key
 from relay.supervisor.preparation import Prepared
 
@@ -17,7 +18,7 @@ def greet(prepared: Prepared, demo_password: str | None) -> None:
     The words go to standard error, so that standard output is the log and nothing else.
     """
     ports = prepared.ports.numbers()
-    admin = "{}:{}".format(*prepared.ports.admin.getsockname()[:2])
+    admin = host_and_port(*prepared.ports.admin.getsockname()[:2])
     if demo_password is None:
         words = short_welcome(prepared.config, ports=ports, admin=admin)
     else:

@@ -71,6 +71,8 @@ def test_the_box_tells_all_that_a_first_message_takes() -> None:
             Listener(name="a", ports=("25",), tls=TlsMode.NONE, auth_without_tls=True, address="192.0.2.1"),
             "smtp://192.0.2.1:25 --user",
         ),
+        (Listener(name="a", ports=("25",), address="::1"), "smtp://[::1]:25 --ssl-reqd"),
+        (Listener(name="a", ports=("25",), address="::"), "smtp://[::1]:25 --ssl-reqd"),
     ],
 )
 def test_the_line_to_copy_fits_the_listener(listener: Listener, curl: str) -> None:

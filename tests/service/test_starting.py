@@ -1,6 +1,7 @@
 """A node's start, as an operator sees it: real processes, real ports."""
 
 import os
+import re
 import socket
 import stat
 import sysconfig
@@ -62,6 +63,15 @@ def test_one_process_is_a_node_too(node: Node) -> None:
     assert node.ask("/readyz") == (200, "ready\n")
     assert "relay_messages_accepted_total" in node.ask("/metrics")[1]
     assert node.stop() == 0
+
+
+def test_the_greeting_says_where_also_by_ipv6(make_node: MakeNode) -> None:
+    node = make_node(BASIC.replace("127.0.0.1:0", "[::1]:0") + LISTENER.replace("127.0.0.1", "::1"))
+    admin = node.start_and_wait()["admin"]
+    assert re.fullmatch(r"\[::1\]:\d+", admin)
+    assert f"http://{admin}" in node.words
+    assert re.search(r"curl smtp://\[::1\]:\d+ ", node.words)
+    assert node.ask("/readyz") == (200, "ready\n")
 
 
 def test_a_thousand_ports_in_one_listener(make_node: MakeNode) -> None:

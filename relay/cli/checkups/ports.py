@@ -11,6 +11,7 @@ from contextlib import closing
 from relay.cli.checkups.finding import Finding, ok, problem
 from relay.cli.desk import Desk
 from relay.config import Config, Listener, TlsMode
+from relay.places import host_and_port
 from relay.supervisor.cannot_start import CannotStart
 from relay.supervisor.ports import open_ports
 
@@ -58,18 +59,14 @@ def place_of(listener: Listener) -> tuple[str, int]:
 
 def _answer(listener: Listener) -> Finding:
     host, port = place_of(listener)
-    about = f"port {port}"
+    about, where = f"port {port}", host_and_port(host, port)
     if port == 0:
         return ok(about, f"{listener.name}: any free port, so there is nowhere to knock")
     try:
         with closing(socket.create_connection((host, port), _PATIENCE_SECONDS)) as knocking:
             greeting = b"220" if listener.tls is TlsMode.IMPLICIT else knocking.recv(3)
     except OSError as fault:
-        return problem(
-            about, f"{listener.name}: the relay runs, but {host}:{port} does not answer ({fault})."
-        )
+        return problem(about, f"{listener.name}: the relay runs, but {where} does not answer ({fault}).")
     if greeting != b"220":
-        return problem(
-            about, f"{listener.name}: somebody answers on {host}:{port}, but not as a mail server."
-        )
+        return problem(about, f"{listener.name}: somebody answers on {where}, but not as a mail server.")
     return ok(about, f"{listener.name}: answers")

@@ -16,6 +16,7 @@ from relay.clock import Clock
 from relay.delivery.resolver import CannotAsk, NoSuchName, Resolver
 from relay.delivery.transports.trust import Trust
 from relay.mail.mta_sts import MOST_OCTETS, BadPolicy, Policy, parse_policy, policy_id
+from relay.places import host_and_port
 
 HTTPS_PORT = 443
 _SECONDS = 20.0  # for a policy as a whole: mail waits for it
@@ -98,8 +99,7 @@ class Policies:
         addresses = await self._resolver.addresses(host)
         if not addresses:
             raise CannotFetch(f"{host} has no address")
-        address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-        url = f"https://{address}:{self._port}/.well-known/mta-sts.txt"
+        url = f"https://{host_and_port(addresses[0], self._port)}/.well-known/mta-sts.txt"
         # By address, so that nobody but our own resolver is asked for it; the certificate is the name's.
         headers, name_of_it = {"Host": host}, {"sni_hostname": host}
         async with (
