@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -118,8 +119,18 @@ def passes(name: str, step: tuple[str, ...]) -> bool:
 def prepare(*, with_dev: bool, with_fuzz: bool = False) -> None:
     """Make sure `.venv` holds what the locks say; cost nothing when it already does."""
     layers = (RUNTIME_LOCK, *([DEV_LOCK] * with_dev), *([FUZZ_LOCK] * with_fuzz))
-    if are_ready(layers):
-        return
+    try:
+        if not are_ready(layers):
+            make_ready(layers)
+    except OSError as fault:
+        sys.exit(
+            f"relay: could not prepare {VENV} ({fault.filename}: {fault.strerror}).\n"
+            "Be the user whom this folder belongs to, or let RELAY_VENV name another place."
+        )
+
+
+def make_ready(layers: tuple[Path, ...]) -> None:
+    """Make these layers, unless somebody else does at this moment: then wait until they are made."""
     with only_one_at_a_time():
         if are_ready(layers):  # whoever held the lock before us made it
             return
@@ -295,4 +306,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # as a shell tells it
