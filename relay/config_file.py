@@ -41,9 +41,12 @@ def read_document(path: Path) -> dict[str, Any]:
 
 def _searched() -> Iterator[Path]:
     yield Path("config/relay.toml")
-    with suppress(RuntimeError):  # a number that no user has, as in a container, is at home nowhere
-        own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-        yield own / "relay/relay.toml"
+    # A number that no user has, as in a container, is at home nowhere; and who was made somebody else by
+    # supervisord or start-stop-daemon is told that root's home is theirs.
+    with suppress(RuntimeError, PermissionError):
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+        if (own := home / "relay/relay.toml").is_file():
+            yield own
     yield Path("/etc/relay/relay.toml")
 
 

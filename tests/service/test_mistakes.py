@@ -1,5 +1,6 @@
 """Mistakes in the configuration are told in words that say what to mend."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,18 @@ def test_who_has_no_home_has_a_configuration_all_the_same() -> None:
     environment = {"PYTHONPATH": str(ROOT), "RELAY_DATA_DIR": "var"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert (done.stdout, done.stderr) == (b"var\n", b"")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_home_where_one_may_not_look_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir("/")
+    os.seteuid(65534)
+    try:
+        assert load().admin.listen == "127.0.0.1:8080"
+    finally:
+        os.seteuid(0)
