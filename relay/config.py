@@ -263,7 +263,8 @@ _DEFAULT_LISTENERS = (
 
 PREFIX = "RELAY_"
 # A name in ASCII, or an address as in RFC 5321 §4.1.3; "_" stands in names of containers
-_HOST = re.compile(r"(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Za-z.:]+\]")
+_LABEL = "[A-Za-z0-9_-]{1,63}"  # RFC 1035 §2.3.4
+_HOST = re.compile(rf"(?=[A-Za-z0-9].{{0,254}}$){_LABEL}(\.{_LABEL})*(?<=[A-Za-z0-9])|\[[0-9A-Za-z.:]+\]")
 
 
 class Config(BaseSettings):

@@ -80,6 +80,9 @@ def test_what_others_set_with_our_prefix_is_theirs(monkeypatch: pytest.MonkeyPat
     [
         ('hostname = ""', "no host name"),
         ('hostname = "my relay"', "no host name"),
+        ('hostname = "relay..example.com"', "no host name"),
+        (f'hostname = "{64 * "a"}.example.com"', "no host name"),
+        (f'hostname = "{64 * "abc."}example.com"', "no host name"),
         ('hostname = "bücher.example"', "xn--"),
         ('hostname = "relay.example.com\\r\\nX"', "no host name"),
         ('node = ""', "node: "),
@@ -127,7 +130,7 @@ def test_each_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert places[2:] == ['unknown key "listeners.1.port"; did you mean "ports"?']
 
 
-@pytest.mark.parametrize("name", ["relay.example.com", "smtp_relay", "[192.0.2.1]", "[IPv6:::1]"])
+@pytest.mark.parametrize("name", ["relay.example.com", "smtp_relay", "1-a_.b", "[192.0.2.1]", "[IPv6:::1]"])
 def test_names_that_a_relay_can_have(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("RELAY_HOSTNAME", name)
     assert load().hostname == name
