@@ -75,7 +75,7 @@ def explain(fault: Exception) -> Explained:
         return Explained(str(fault), code)
     if type(fault).__module__.startswith(("sqlalchemy.", "psycopg", "sqlite3")):
         return _explain_database(fault)
-    if isinstance(fault, UnicodeEncodeError):
+    if isinstance(fault, UnicodeEncodeError) and "surrogates" in fault.reason:
         return Explained("What was given is not all UTF-8, and so cannot be kept.", BAD_DATA)
     if isinstance(fault, PermissionError):
         return Explained(f"No permission for {fault.filename}.", NO_PERMISSION)

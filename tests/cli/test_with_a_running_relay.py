@@ -62,6 +62,19 @@ def test_a_test_message_is_sent_to_its_end_without_anybodys_password(send: Run, 
     engine.dispose()
 
 
+@pytest.mark.parametrize("tls", ["starttls-required", "implicit"])
+def test_names_and_passwords_beyond_ascii_log_in_as_well(run: Run, node: Node, tls: str) -> None:
+    user, password = f"jörg-{tls}", "schlüssel-größe"
+    port = node.found("started", process="supervisor")["listeners"][tls]
+    to_it = ("--config", str(node.config))
+    assert run("user", "add", user, "--sender", "relay.test", *to_it).code == 0
+    send = ("send-test", "--user", user, "--to", "bob@example.net", "--port", port, *to_it)
+    assert run(*send).code == 0
+    assert run("user", "password", user, "--password-stdin", *to_it, typed=password).code == 0
+    assert run(*send, "--password-stdin", typed=password).code == 0
+    assert "535" in run(*send, "--password-stdin", typed=password.upper()).err
+
+
 def test_it_goes_by_implicit_tls_too_and_tells_the_story(send: Run, node: Node) -> None:
     port = node.found("started", process="supervisor")["listeners"]["implicit"]
     told = send("--port", port, "--from", "j\u00fcrgen@relay.test").out
