@@ -12,6 +12,7 @@ from relay.cli.faults import Failed
 from relay.cli.mail import STATES
 from relay.cli.printing import duration, moment, size
 from relay.cli.shown import Cell, Fields, Part, Shown, Table, Tone
+from relay.mail.encoded import readable
 from relay.mail.session import TRUSTED
 from relay.queue.browse import AttemptStory, PartStory, RecipientStory, Story, story
 from relay.queue.items import DeliveryKey, Origin
@@ -86,7 +87,7 @@ def _card(found: Story) -> Fields:
             ("about", found.about_id and f"message {found.about_id}"),
             ("from", str(found.envelope.sender) or "<> (nobody, so that it is never answered)"),
             ("header From", found.header_from),
-            ("subject", found.subject),
+            ("subject", found.subject and readable(found.subject)),
             ("user", found.user_name),
             ("not the user's", found.mismatch),
             ("client", _client(found)),

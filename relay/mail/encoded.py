@@ -39,6 +39,12 @@ def exactly_decoded(text: str) -> str:
     return _with_words_read(text, _exactly_read)
 
 
+def readable(text: str) -> str:
+    """The same for somebody who looks on, in one line; what is not written rightly, or cut off, stays."""
+    read = _ENCODED_WORD.sub(_read_if_possible, _BETWEEN_TWO.sub(r"\1", text))
+    return "".join(letter if letter.isprintable() else "?" for letter in read)
+
+
 def in_charset(octets: bytes, charset: str) -> str:
     """*octets* as text.  Raises BadCharset if the charset is unknown, or not that of the octets."""
     if charset.lower().replace("-", "_") in NO_CHARSETS:
@@ -80,6 +86,13 @@ def _read(word: re.Match[str]) -> str:
     except (LookupError, ValueError):
         pass
     return octets.decode("latin-1")
+
+
+def _read_if_possible(word: re.Match[str]) -> str:
+    try:
+        return _read(word)
+    except BadEncodedWord:
+        return word[0]
 
 
 def _exactly_read(word: re.Match[str]) -> str:

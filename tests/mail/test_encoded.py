@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mail.encoded import BadCharset, BadEncodedWord, decoded, encoded_words, exactly_decoded
+from relay.mail.encoded import (
+    BadCharset,
+    BadEncodedWord,
+    decoded,
+    encoded_words,
+    exactly_decoded,
+    readable,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,7 @@ pieces = st.sampled_from(["=?", "?=", "utf-8", "?q?", "?b?", "=4", "0", "_", " "
 
 @given(st.lists(pieces, max_size=15).map("".join))
 def test_anything_else_is_read_somehow_or_refused(text: str) -> None:
+    assert readable(text).isprintable()
     with contextlib.suppress(BadEncodedWord):
         assert isinstance(decoded(text), str)
 
