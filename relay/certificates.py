@@ -22,6 +22,7 @@ _CLOCK_SKEW = timedelta(hours=1)
 
 _WORDS = {  # by what stands in OpenSSL's own
     "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
+    "NO_CERTIFICATE_ASSIGNED": "the key belongs to another certificate",  # one of another kind, RSA or EC
     "PEM lib": "the one holds no certificate, or the other no private key, in PEM form",
 }
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from relay.certificates import ensure_self_signed
 from relay.config import AdminSection, Config, Listener, NamedCertificate, TlsSection
@@ -119,6 +121,15 @@ def test_a_certificate_with_another_key_is_refused(tmp_path: Path) -> None:
     sentence, code = refusal(lambda: certificates_of(Config(tls=tls)))
     assert sentence.endswith(f"{pairs[1].key} cannot be used: the key belongs to another certificate.")
     assert code == BAD_CONFIG
+
+
+def test_so_is_one_with_a_key_of_another_kind(tmp_path: Path) -> None:
+    certificate = ensure_self_signed(tmp_path, "relay.test", datetime.now(UTC)).certificate
+    key = rsa.generate_private_key(65537, 2048)
+    (tmp_path / "rsa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = TlsSection(certificate=certificate, key=tmp_path / "rsa.key")
+    sentence, _ = refusal(lambda: certificates_of(Config(tls=tls)))
+    assert sentence.endswith("rsa.key cannot be used: the key belongs to another certificate.")
 
 
 def test_a_key_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
