@@ -37,7 +37,7 @@ HINTS: Sequence[Hint] = (
     Hint({Step.CONNECT}, "", "Nobody listens there: check host and port (587 for STARTTLS, 465 for TLS)."),
     Hint(
         {Step.BANNER},
-        "no answer in time",
+        "no answer in time|does not greet us: the connection was closed",  # by which of the two gave up first
         "A port that is silent at first expects TLS at once: set the TLS mode to implicit.",
     ),
     Hint({Step.BANNER}, r"\b(421|554)\b", "The upstream does not want connections from this address now."),

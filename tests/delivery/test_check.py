@@ -205,6 +205,8 @@ async def test_a_domain_that_takes_no_mail(dns: FakeDns) -> None:
         (Step.CONNECT, "Cannot connect: no answer in time", 25, "block port 25"),
         (Step.CONNECT, "Cannot connect: no answer in time", 587, "firewall"),
         (Step.CONNECT, "Cannot connect: connection refused", 587, "Nobody listens"),
+        (Step.BANNER, "The upstream does not greet us: no answer in time", 465, "TLS mode to implicit"),
+        (Step.BANNER, "The upstream does not greet us: the connection was closed", 465, "to implicit"),
         (Step.DNS, "The host name cannot be resolved", 587, "spelling"),
         (Step.AUTH, "535 5.7.139 Authentication unsuccessful", 587, "Microsoft 365"),
         (Step.AUTH, "534 5.7.9 Application-specific password required", 587, "app password"),
