@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from relay.config import Config
 from relay.supervisor.cannot_start import BAD_CONFIG, CANNOT_CREATE, NO_PERMISSION, CannotStart
@@ -66,6 +67,13 @@ def _open(address: str, port: int, purpose: str, taken: dict[tuple[str, int], st
         family, _, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     except OSError:
         raise CannotStart(f"{address} ({purpose}) is no address of this machine.", BAD_CONFIG) from None
+    try:
+        return _listening(family, place)
+    except OSError as fault:
+        raise _explained(fault, address, port, purpose) from None
+
+
+def _listening(family: socket.AddressFamily, place: tuple[Any, ...]) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,10 +82,10 @@ def _open(address: str, port: int, purpose: str, taken: dict[tuple[str, int], st
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         opened.bind(place)
         opened.listen(_BACKLOG)
-    except OSError as fault:
+        opened.setblocking(False)
+    except OSError:
         opened.close()
-        raise _explained(fault, address, port, purpose) from None
-    opened.setblocking(False)
+        raise
     return opened
 
 
@@ -94,6 +102,12 @@ def _explained(fault: OSError, address: str, port: int, purpose: str) -> CannotS
             return CannotStart(sentence, NO_PERMISSION)
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             return CannotStart(f"{address} ({purpose}) is no address of this machine.", BAD_CONFIG)
+        case errno.EMFILE | errno.ENFILE:
+            sentence = (
+                f"Port {port} ({purpose}) is one open file more than the system grants: "
+                "allow more (ulimit -n, LimitNOFILE), or listen on fewer ports."
+            )
+            return CannotStart(sentence, CANNOT_CREATE)
         case _:
             return CannotStart(f"Port {port} ({purpose}) cannot be opened: {fault.strerror}.", CANNOT_CREATE)
 

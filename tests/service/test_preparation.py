@@ -64,6 +64,18 @@ def test_an_address_of_another_machine_is_refused(address: str) -> None:
     assert (sentence, code) == (f'{address} (listener "a") is no address of this machine.', BAD_CONFIG)
 
 
+def test_more_ports_than_files_that_may_be_open_are_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_more(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket, "socket", no_more)
+    sentence, code = refusal(lambda: opened(listener("a", "1025-2024")))
+    assert sentence.startswith('Port 1025 (listener "a") is one open file more than the system grants')
+    assert code == CANNOT_CREATE
+
+
 # --- lock ------------------------------------------------------------------------------------
 
 
