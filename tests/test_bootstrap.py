@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-BOOTSTRAP = Path(__file__).resolve().parent.parent / "bootstrap.py"
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def begun(venv: Path) -> "subprocess.Popen[str]":
-    """`./run version`, with its libraries in *venv*."""
+def begun(venv: Path, *program: Path | str) -> "subprocess.Popen[str]":
+    """`./run version`, with its libraries in *venv*; *program*: another way to call it."""
     return subprocess.Popen(
-        [sys.executable, BOOTSTRAP, "version"],
+        [*(program or (sys.executable, ROOT / "bootstrap.py")), "version"],
         env=os.environ | {"RELAY_VENV": str(venv)},
         stderr=subprocess.PIPE,
         text=True,
@@ -27,6 +27,13 @@ def test_a_place_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     assert running.returncode == 1
     assert told.startswith(f"relay: could not prepare {venv} ({tmp_path}/file/below: Not a directory)")
     assert "Traceback" not in told
+
+
+def test_a_link_to_it_is_as_good(tmp_path: Path) -> None:
+    (tmp_path / "relay").symlink_to(ROOT / "run")
+    (tmp_path / "file").touch()
+    told = begun(tmp_path / "file/below/venv", tmp_path / "relay").communicate()[1]
+    assert told.startswith("relay: could not prepare")
 
 
 def test_who_breaks_off_sees_no_traceback(tmp_path: Path) -> None:
