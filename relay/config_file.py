@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
@@ -61,7 +61,11 @@ def load(path: Path | None = None) -> Config:
     if mistaken := list(_nearly_ours()):
         raise BadConfig("\n".join(mistaken))
     try:
-        return Config(**read_document(path) if path else {})
+        document = read_document(path) if path else {}
+        # What begins so would be an argument of pydantic-settings, and none of our keys does.
+        if reserved := [key for key in document if key.startswith("_")]:
+            raise BadConfig("\n".join(f'{source}: unknown key "{key}"' for key in reserved))
+        return Config(**document)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise BadConfig(f"{source}: {fault}") from None
     except SettingsError as fault:
@@ -76,11 +80,15 @@ def _variables() -> Mapping[str, bool]:
     for name, field in Config.model_fields.items():
         variable, kind = f"{PREFIX}{name.upper()}", field.annotation
         found[variable] = get_origin(kind) is tuple
-        if isinstance(kind, type) and issubclass(kind, Section):
+        if _is_section(kind):
             of_keys = {f"{variable}__{key.upper()}": inner for key, inner in kind.model_fields.items()}
             found |= {key: get_origin(inner.annotation) is tuple for key, inner in of_keys.items()}
             found[variable] = True
     return found
+
+
+def _is_section(kind: Any) -> TypeGuard[type[Section]]:
+    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 def _not_json() -> Iterator[str]:
@@ -103,10 +111,14 @@ def _nearly_ours() -> Iterator[str]:
     Others that begin so are not ours: Kubernetes sets RELAY_PORT and more for a service called "relay".
     """
     known = {name.removeprefix(PREFIX) for name in _variables()}
+    sections = {name.upper() for name, field in Config.model_fields.items() if _is_section(field.annotation)}
     for name in sorted(os.environ):
         said = name.upper().removeprefix(PREFIX)
         # What has a section's name, or belongs to one, is read, and refused if there is no such key.
-        if said == name.upper() or said.partition("__")[0] in known:
+        head, is_key, _ = said.partition("__")
+        if said == name.upper() or head in known:
+            if is_key and head in known - sections:
+                yield f'the environment: unknown variable "{name}": {PREFIX}{head} has no keys of its own'
             continue
         if near := difflib.get_close_matches(said, known, n=1, cutoff=0.8):
             yield f'the environment: unknown variable "{name}"; did you mean "{PREFIX}{near[0]}"?'

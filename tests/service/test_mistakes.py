@@ -54,6 +54,23 @@ def test_a_variable_that_is_nearly_ours_is_an_error(
         load()
 
 
+@pytest.mark.parametrize("name", ["RELAY_DATA_DIR__X", "relay_hostname__", "RELAY_LISTENERS__0__NAME"])
+def test_a_variable_below_what_is_no_section_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(
+        BadConfig, match=f'unknown variable "{name}": RELAY_[A-Z_]*[A-Z] has no keys of its own'
+    ):
+        load()
+
+
+@pytest.mark.parametrize("key", ["_env_file", "_cli_parse_args", "__pydantic_self__", "_env_prefix"])
+def test_no_key_is_taken_for_an_argument_of_the_library(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "relay.toml"
+    path.write_text(f"{key} = 1\n")
+    with pytest.raises(BadConfig, match=f'relay.toml: unknown key "{key}"'):
+        load(path)
+
+
 def test_what_others_set_with_our_prefix_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     host, at = "10.0.0.1", "tcp://10.0.0.1:587"
     for name, value in {
