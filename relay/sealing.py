@@ -68,10 +68,21 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())  # before anything is committed that only it can open
         with suppress(FileExistsError):
             os.link(fresh, path)  # unlike a rename, never overwrites a key made meanwhile
     finally:
         Path(fresh).unlink()
+    _sync_names(path.parent)
+
+
+def _sync_names(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def exposed(path: Path) -> str | None:
