@@ -226,7 +226,8 @@ class Server(SMTP):
         self.deadline = monotonic() + self.tally.patience.handshake
 
     def begin_transaction(self) -> None:
-        """Forget the transaction; the session stays."""
+        """Forget the transaction and give back the memory of its message; the session stays."""
+        self.room.release()
         self.envelope = Transaction()
 
     def log_in(self, user: User, by: str) -> None:

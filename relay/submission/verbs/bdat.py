@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.framing import Chunk
-from relay.submission.verbs.data import end_transaction, hand_in, nobody_to_send_to
+from relay.submission.verbs.data import hand_in, nobody_to_send_to
 from relay.submission.verbs.needs import LOGIN, obstacle
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def take_chunk(server: Server, chunk: Chunk) -> Reply:
         transaction.chunks = []
         server.room.release()
         if is_last:
-            end_transaction(server)
+            server.begin_transaction()
         return reply
     assert chunk.octets is not None
     transaction.chunks.append(chunk.octets)
@@ -67,4 +67,4 @@ async def take_chunk(server: Server, chunk: Chunk) -> Reply:
         del chunk  # it is there once only, while the handler works on it
         return await hand_in(server)
     finally:
-        end_transaction(server)
+        server.begin_transaction()

@@ -60,7 +60,7 @@ async def take_content(server: Server, content: Content) -> Reply:
         del content  # a large message is there once only, in the envelope, while the handler works on it
         return await hand_in(server)
     finally:
-        end_transaction(server)
+        server.begin_transaction()
 
 
 async def hand_in(server: Server) -> Reply:
@@ -69,9 +69,3 @@ async def hand_in(server: Server) -> Reply:
     if reply.is_success:
         server.tally.took_message()
     return reply
-
-
-def end_transaction(server: Server) -> None:
-    """Forget the message and give back its memory."""
-    server.room.release()
-    server.begin_transaction()
