@@ -39,10 +39,10 @@ def _hold_until(server: Server, value: str) -> Mapping[str, Any]:
     if not _MOMENT.fullmatch(value):
         raise BadParameter(_NOT_A_MOMENT)
     try:
-        moment = datetime.fromisoformat(value.upper())
-    except ValueError:  # the thirtieth of February
+        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):  # the thirtieth of February; past the last day of all
         raise BadParameter(_NOT_A_MOMENT) from None
-    return _held(server, moment.astimezone(UTC))
+    return _held(server, moment)
 
 
 def _held(server: Server, until: datetime) -> Mapping[str, Any]:
