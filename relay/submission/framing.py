@@ -22,7 +22,7 @@ from enum import Enum, auto
 MAX_LINE_OCTETS = 12_288 + 512
 
 _END = b"\r\n.\r\n"
-_LITTLE = 1024  # octets: what a list of less costs beside them would be more than the budget knows of
+LITTLE = 1024  # octets: what a list of less costs beside them would be more than the budget knows of
 _MISTAKEN = 2  # octets of an end mark cut in two that are at first taken for text: its dot and CR
 
 
@@ -181,7 +181,7 @@ class Framer:
     def _keep(self, data: bytes) -> None:
         self.size += len(data)
         if self._limit >= 0 and self.size <= self._limit + _MISTAKEN:
-            if self._chunks and len(self._chunks[-1]) < _LITTLE:
+            if self._chunks and len(self._chunks[-1]) < LITTLE:
                 self._chunks[-1] += data
             else:
                 self._chunks.append(data)

@@ -10,6 +10,7 @@ from relay.mail.address import Address
 from relay.mail.envelope import Envelope, Recipient
 from relay.mail.reply import Reply
 from relay.queue.items import Notice
+from relay.submission.framing import LITTLE
 
 
 class Transaction(AiosmtpdEnvelope):
@@ -54,6 +55,14 @@ class Transaction(AiosmtpdEnvelope):
         """The recipient added last is refused."""
         self.recipients.pop()
         self._envelope = None
+
+    def keep(self, chunk: bytes) -> None:
+        """One more chunk of the message has come; of little ones, some become one."""
+        self.chunk_octets += len(chunk)
+        if self.chunks and len(self.chunks[-1]) + len(chunk) <= LITTLE:
+            self.chunks[-1] += chunk
+        else:
+            self.chunks.append(chunk)
 
     def as_envelope(self) -> Envelope:
         """The envelope as it stands."""

@@ -23,3 +23,16 @@ async def test_who_gives_up_a_message_gives_back_its_memory(house: House, word: 
     assert (await client.ask(word)).startswith("250")
     assert house.door.budget.used == 0
     await client.close()
+
+
+async def test_little_chunks_take_no_more_memory_than_their_octets(house: House) -> None:
+    client = await log_in(house)
+    await begin(client, b"")
+    for _ in range(50):
+        await client.send(b"BDAT 2\r\nxy" * 100)
+        for _ in range(100):
+            await client.reply()
+    (server,) = house.door.sessions
+    assert sum(map(len, server.envelope.chunks)) == server.envelope.chunk_octets == 10_000
+    assert len(server.envelope.chunks) <= 20, "what a list of more costs beside them no budget knows of"
+    await client.close()

@@ -56,8 +56,7 @@ async def take_chunk(server: Server, chunk: Chunk) -> Reply:
             server.begin_transaction()
         return reply
     assert chunk.octets is not None
-    transaction.chunks.append(chunk.octets)
-    transaction.chunk_octets += len(chunk.octets)
+    transaction.keep(chunk.octets)
     if not transaction.is_last_chunk:
         return replies.OK.saying(f"{len(chunk.octets)} octets received")
     try:
