@@ -23,6 +23,7 @@ _LETTER = rf"[A-Za-z0-9{_BEYOND_ASCII}]"
 _LABEL = rf"{_LETTER}++(?:-++{_LETTER}++)*"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LITERAL = re.compile(r"\[(?:IPv6:([0-9A-Fa-f:.]++)|([0-9.]++))\]", re.IGNORECASE)
+_JOINERS = str.maketrans("", "", "\u200c\u200d")
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
 _WITH_BACKSLASH = r"\\\1"
@@ -100,7 +101,7 @@ def _parse(text: str) -> Address:
     if local is None or text[local.end() : local.end() + 1] != "@":
         raise BadAddress("an address is written local-part@domain")
     domain = text[local.end() + 1 :]
-    if not text.isprintable():
+    if not (text.isprintable() or (local[0] + without_joiners(domain)).isprintable()):
         raise BadAddress("an address holds no control characters")
     # One character is at least one octet; what is far too long is not worth a closer look.
     if len(text) > MAX_ADDRESS_OCTETS or len(text.encode()) > MAX_ADDRESS_OCTETS:
@@ -131,6 +132,11 @@ def _check_domain(domain: str) -> None:
     ascii_form = fold_domain(domain)
     if len(ascii_form) > MAX_DOMAIN_OCTETS or max(map(len, ascii_form.split("."))) > MAX_LABEL_OCTETS:
         raise BadAddress("the domain name, or a label of it, is too long")
+
+
+def without_joiners(text: str) -> str:
+    """*text* less what joins letters or keeps them apart, as domains of some languages do (RFC 5892 A.1)."""
+    return text.translate(_JOINERS)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from relay.mail.address import Address, BadAddress, fold_domain, fold_local
 
+APART = "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"  # Persian: a joiner keeps its letters apart
+TOGETHER = APART.replace("\u200c", "")
+
 GOOD = [
     "ann@example.com",
     "a@b",
@@ -28,6 +31,7 @@ GOOD = [
     "jürgen@münchen.example",
     "用户@例子.example",
     "ann@faß.example",
+    f"ann@{APART}.example",
     "a" * 64 + "@example.com",
     "ü" * 32 + "@example.com",
     "ann@" + "a" * 63 + ".example",
@@ -103,6 +107,8 @@ BAD = [
     "a\u2028b@example.com",
     "a\u00a0b@example.com",
     "a\u200bb@example.com",
+    f"{APART}@example.com",
+    "ann@mün\u200bchen.example",
     "a\u202eb@example.com",
     "a\ud800b@example.com",
     "ann@exa\ud800mple.com",
@@ -170,6 +176,7 @@ def test_the_null_path_is_the_null_address() -> None:
         ("ann@münchen.example", "ann@XN--MNCHEN-3YA.example"),
         ("ann@münchen.example", "ann@MÜNCHEN.Example"),
         ("ann@münchen.example", "ann@mu\u0308nchen.example"),
+        (f"ann@{APART}.example", "ann@xn--mgba3gch31f060k.example"),
         ("ann@example.com", "ann@example。com"),
         ("ann@example.com", "ann@\uff45xample.com"),  # fullwidth
         ("jürgen@example.com", "JÜRGEN@example.com"),
@@ -189,6 +196,7 @@ def test_the_same_address(one: str, other: str) -> None:
         ("ann@example.com", "ann+x@example.com"),
         ("strasse@example.com", "straße@example.com"),
         ("ann@strasse.example", "ann@straße.example"),
+        (f"ann@{APART}.example", f"ann@{TOGETHER}.example"),
         ("ann@example.com", "ann@\u0435xample.com"),  # Cyrillic
         ("ann@example.com", "\u0430nn@example.com"),
         ('"a b"@example.com', '"ab"@example.com'),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from relay.mail.address import without_joiners
 from relay.mail.reply import Reply
 from relay.submission import replies
 from relay.submission.verbs.auth import auth
@@ -76,7 +77,7 @@ def answer(server: Server, line: bytes) -> Answer:
         argument = rest.decode().strip(" \t")
     except UnicodeDecodeError:
         return replies.BAD_OCTETS
-    if argument and not argument.isprintable():
+    if argument and not (argument.isprintable() or without_joiners(argument).isprintable()):
         return replies.BAD_OCTETS
     verb = VERBS.get(name)
     if verb is None:
