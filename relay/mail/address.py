@@ -130,6 +130,8 @@ def _check_domain(domain: str) -> None:
     if not _DOMAIN.fullmatch(domain):
         raise BadAddress("what follows the @ is not a domain name")
     ascii_form = fold_domain(domain)
+    if ascii_form.endswith("."):  # its last character is a full stop of another script
+        raise BadAddress("what follows the @ is not a domain name")
     if len(ascii_form) > MAX_DOMAIN_OCTETS or max(map(len, ascii_form.split("."))) > MAX_LABEL_OCTETS:
         raise BadAddress("the domain name, or a label of it, is too long")
 

@@ -78,6 +78,7 @@ BAD = [
     "ann@.example.com",
     "ann@example.com.",
     "ann@example..com",
+    "ann@münchen.example。",
     "ann@-example.com",
     "ann@example-.com",
     "ann@exa_mple.com",
