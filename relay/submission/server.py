@@ -327,6 +327,9 @@ class Server(SMTP):
             self._our_fault(fault)
         if self._is_waiting:
             return
+        if not self.wire.is_open:
+            self.room.release()  # perhaps it was waited for, and nobody will fill it
+            return
         if self._parting is not None:
             self.say_goodbye(self._parting)
         self.read_on()
