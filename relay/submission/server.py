@@ -198,11 +198,10 @@ class Server(SMTP):
         self._framer.expect_content(limit)
 
     def expect_chunk(self, octets: int, *, keep: bool) -> None:
-        """What comes next are that many octets of a message; they are kept if that is wanted and possible."""
+        """What comes next are that many octets of a message, to be kept if there is room for them."""
         self.room.has_run_out = False
         self.tally.content_begins(monotonic())
-        held = self.envelope.chunk_octets + octets
-        self._framer.expect_chunk(octets, keep=keep and self.room.grow_to(held))
+        self._framer.expect_chunk(octets, keep=keep)
 
     @property
     def arrived(self) -> int:

@@ -19,7 +19,7 @@ def break_off(client: Client) -> None:
     client.writer.transport.abort()
 
 
-@pytest.mark.parametrize("line", ["DATA"])
+@pytest.mark.parametrize("line", ["DATA", "BDAT 70000"])
 async def test_who_breaks_off_while_it_waits_for_memory_takes_none_along(house: House, line: str) -> None:
     client, budget = await log_in(house), house.door.budget
     for before in ("MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from relay.mail.reply import Reply
 from relay.submission import replies
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _ARGUMENT = re.compile(r"([0-9]{1,18})( +LAST)?", re.IGNORECASE)
 
 
-def bdat(server: Server, argument: str) -> Reply | None:
+def bdat(server: Server, argument: str) -> Coroutine[Any, Any, None] | None:
     """Take a chunk; whatever stands in its way, its octets come and must not be read as commands."""
     found = _ARGUMENT.fullmatch(argument)
     if found is None:
@@ -28,8 +29,17 @@ def bdat(server: Server, argument: str) -> Reply | None:
     octets = int(found[1])
     transaction.is_last_chunk = found[2] is not None
     transaction.chunk_refusal = transaction.chunk_refusal or _refusal(server, octets)
-    server.expect_chunk(octets, keep=transaction.chunk_refusal is None)
+    is_wanted = transaction.chunk_refusal is None
+    if is_wanted and not server.room.grow_to(transaction.chunk_octets + octets):
+        return _wait_for_room(server, octets)
+    server.expect_chunk(octets, keep=is_wanted)
     return None
+
+
+async def _wait_for_room(server: Server, octets: int) -> None:
+    """Let the client wait with its chunk, while others fill the memory with theirs."""
+    has_room = await server.room.wait_for(server, server.envelope.chunk_octets + octets)
+    server.expect_chunk(octets, keep=has_room)
 
 
 def _refusal(server: Server, octets: int) -> Reply | None:
