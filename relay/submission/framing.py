@@ -91,6 +91,11 @@ class Framer:
         """Octets received and not yet handed out."""
         return len(self._buffer) - self._position
 
+    @property
+    def held(self) -> int:
+        """Octets of the content that is arriving which are kept: none any more, once it is too large."""
+        return self.size if self._chunks else 0
+
     def feed(self, data: bytes) -> None:
         """Take what arrived."""
         if self._position < len(self._buffer):

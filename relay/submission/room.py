@@ -51,10 +51,10 @@ class Room:
         return True
 
     def keep_up(self, server: Server) -> None:
-        """Hold as much as has come of the message; else let the client wait, or keep no more of it."""
+        """Hold as much as is kept of the message; else let the client wait, or keep no more of it."""
         if self.has_run_out or self._looking is not None:
             return
-        if self._reservation.grow_to(server.arrived):
+        if self._reservation.grow_to(server.held):
             self._until = None
             return
         now = monotonic()

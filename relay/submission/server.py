@@ -204,9 +204,9 @@ class Server(SMTP):
         self._framer.expect_chunk(octets, keep=keep)
 
     @property
-    def arrived(self) -> int:
-        """Octets of the message that is arriving, so far."""
-        return self.envelope.chunk_octets + self._framer.size
+    def held(self) -> int:
+        """Octets of the message that is arriving which are kept, so far."""
+        return self.envelope.chunk_octets + self._framer.held
 
     def stop_keeping(self) -> None:
         """Keep no more of the message that is arriving, but go on looking for its end."""
