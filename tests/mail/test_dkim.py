@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import re
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -137,6 +139,23 @@ def test_the_tests_own_verifier_agrees_with_the_published_signatures() -> None:
 )
 def test_a_body_is_relaxed(raw: bytes, relaxed: bytes) -> None:
     assert relaxed_body(raw) == relaxed
+
+
+@given(st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b"a", b"   "]), max_size=20).map(b"".join))
+def test_a_body_is_relaxed_as_the_rules_are_written(raw: bytes) -> None:
+    lines = [re.sub(rb"[ \t]+", b" ", line).removesuffix(b" ") for line in raw.split(b"\r\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    assert relaxed_body(raw) == b"".join(line + b"\r\n" for line in lines)
+
+
+def test_a_body_that_is_full_of_white_space_takes_little_memory() -> None:
+    body = b"a\t" * 500_000
+    tracemalloc.start()
+    relaxed_body(body)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 6 * len(body)
 
 
 def test_a_field_is_relaxed() -> None:
