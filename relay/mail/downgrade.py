@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from relay.mail.entity import SIGNATURES
 
 _MOST_LEVELS = 50  # of parts within parts; nobody nests deeper in earnest
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)\r\n")
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r\n[ \t][^\r\n]*+)*))\r\n")
 _TYPE = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
 _BOUNDARY = re.compile(
     rb';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"()<>@,\\/\[\]?=]+))', re.IGNORECASE

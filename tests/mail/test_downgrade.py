@@ -1,5 +1,6 @@
 """Eight-bit bodies made seven-bit: whoever decodes the message reads the same."""
 
+import tracemalloc
 from email import message_from_bytes
 from email.message import Message
 
@@ -145,3 +146,13 @@ def body_of(part: Message) -> bytes:
     body = part.get_payload(decode=True)
     assert isinstance(body, bytes)
     return body
+
+
+def test_a_part_with_a_very_long_field_takes_little_memory() -> None:
+    field = b"X-Long: " + (b"x" * 998 + b"\r\n ") * 1000 + b"\r\n"
+    part = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + field + BODY + b"--b--\r\n"
+    tracemalloc.start()
+    assert field in to_seven_bit(part)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * len(field)
