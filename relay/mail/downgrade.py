@@ -10,13 +10,13 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from relay.mail.entity import SIGNATURES
+from relay.mail.entity import MOST_BOUNDARY_OCTETS, SIGNATURES
 
 _MOST_LEVELS = 50  # of parts within parts; nobody nests deeper in earnest
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r\n[ \t][^\r\n]*+)*))\r\n")
 _TYPE = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
 _BOUNDARY = re.compile(
-    rb';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"()<>@,\\/\[\]?=]+))', re.IGNORECASE
+    rb';\s*boundary\s*=\s*(?:"([^"\\]*+(?>(?:\\.[^"\\]*+)*))"|([^\s;"()<>@,\\/\[\]?=]+))', re.IGNORECASE
 )
 _ESCAPED = re.compile(rb"\\(.)")
 _PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
@@ -128,8 +128,8 @@ def _parts_as_seven_bit(entity: _Entity, level: int) -> bytes:
     """Each part for itself; the delimiters, and what stands before and after, as they are."""
     found = _BOUNDARY.search(entity.fields[b"content-type"].replace(b"\r\n", b""))
     boundary = (_ESCAPED.sub(rb"\1", found[1]) if found[1] is not None else found[2]) if found else b""
-    if not boundary:
-        raise CannotDowngrade("its parts have no boundary")
+    if not 0 < len(boundary) <= MOST_BOUNDARY_OCTETS:
+        raise CannotDowngrade("its parts have no boundary, or too long a one")
     # The CRLF before a delimiter belongs to it (RFC 2046 §5.1.1).
     delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\Z)")
     pieces: list[bytes] = []

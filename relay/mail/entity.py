@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 MOST_LEVELS = 20  # of parts within parts: nobody nests deeper in earnest
 MOST_PARTS = 500  # of one multipart
+MOST_BOUNDARY_OCTETS = 255  # RFC 2046 §5.1.1 allows 70
 
 # What vouches for the whole body: whoever changes a letter of it breaks them.
 SIGNATURES = frozenset({b"dkim-signature", b"domainkey-signature", b"arc-message-signature"})
@@ -29,7 +30,7 @@ _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r\n]*+(?>(?:\r\n[ \t][^\r\n]*+)*)
 _TYPE = re.compile(rb"\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
 _PARAMETER = re.compile(
     rb";\s*([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)\s*="
-    rb'\s*("[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s;"()<>@,\\/\[\]?=]++)',
+    rb'\s*("[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|[^\s;"()<>@,\\/\[\]?=]++)',
     re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
@@ -135,8 +136,8 @@ class Entity:
     def parts(self) -> Iterator[Entity]:
         """The parts of a multipart, in their order (RFC 2046 §5.1).  Raises BadEntity if they do not end."""
         boundary = self.parameter(b"boundary")
-        if boundary is None or not boundary.value:
-            raise BadEntity("its parts have no boundary")
+        if boundary is None or not 0 < len(boundary.value) <= MOST_BOUNDARY_OCTETS:
+            raise BadEntity("its parts have no boundary, or too long a one")
         # The CRLF before a delimiter belongs to it (§5.1.1).
         mark = re.compile(rb"\r\n--" + re.escape(boundary.value) + rb"(--)?[ \t]*+(?:\r\n|\Z)")
         begun: int | None = None

@@ -14,7 +14,9 @@ from relay.mail.encoded import BadCharset, BadEncodedWord, exactly_decoded, in_c
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # noqa: S105  a word of a grammar
 _LEAD = re.compile(rf"\s*({_TOKEN}++(?:/{_TOKEN}++)?)\s*")
-_PARAMETER = re.compile(rf';\s*({_TOKEN}++)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"()<>@,:\\\[\]?=]++)\s*', re.DOTALL)
+_PARAMETER = re.compile(
+    rf';\s*({_TOKEN}++)\s*=\s*("[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|[^\s;"()<>@,:\\\[\]?=]++)\s*', re.DOTALL
+)
 _END = re.compile(r"[;\s]*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _FOLD = re.compile(rb"\r\n(?=[ \t])")

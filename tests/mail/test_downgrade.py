@@ -80,6 +80,7 @@ SIGNED = b'Content-Type: multipart/signed; boundary=s; protocol="application/pkc
         HEAD + b"Content-Type: multipart/mixed; boundary=m\r\n" + BODY,
         HEAD + b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + UTF8 + BODY,
         HEAD + b"Content-Type: multipart/mixed; boundary=m\r\n" + BODY + b"\r\n--m\r\n\r\nx\r\n--m--\r\n",
+        HEAD + b"Content-Type: multipart/mixed; boundary=" + b"m" * 256 + b"\r\n\r\n--" + b"m" * 256 + BODY,
         HEAD + b"Content-Type: message/global\r\n" + BODY,
         HEAD + b"Content-Type: nonsense\r\n" + BODY,
         b"\xff\r\n",

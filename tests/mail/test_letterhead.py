@@ -200,6 +200,7 @@ def test_alternatives_all_get_it_and_attachments_do_not() -> None:
         (letter(b"x\r\n", "Content-Disposition: attachment"), "no text"),
         (letter(b"--b\r\n\r\nhi\r\n", "Content-Type: multipart/mixed; boundary=b"), "do not end"),
         (letter(b"hi\r\n", "Content-Type: multipart/mixed"), "no boundary"),
+        (letter(b"hi\r\n", f"Content-Type: multipart/mixed; boundary={'b' * 256}"), "too long"),
         (letter(b"hi\r\n", "Content-Type: text/plain; charset=nonsense"), "charset"),
         (letter(b"hi\r\n", "Content-Type: text/plain; charset=utf-7"), "charset"),
         (letter(b"hi\r\n", "Content-Type: text/plain", "Content-Type: text/html"), "twice"),
