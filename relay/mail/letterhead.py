@@ -40,7 +40,8 @@ def _loose(word: bytes) -> bytes:
     return rb"(?:=\r\n)?".join(re.escape(word[at : at + 1]) for at in range(len(word)))
 
 
-_BODY_BEGINS = re.compile(_loose(b"<body") + rb"(?=[\s>=])[^>]{0,4096}+>", re.IGNORECASE)
+_BODY_BEGINS = re.compile(_loose(b"<body") + rb"(?=[\s>=])", re.IGNORECASE)
+_MOST_OF_TAG = 4096  # octets to the end of a tag
 _BODY_ENDS = (re.compile(_loose(b"</body"), re.IGNORECASE), re.compile(_loose(b"</html"), re.IGNORECASE))
 
 
@@ -293,7 +294,7 @@ def _codec(charset: bytes) -> str:
 def _body_of_html(text: bytes) -> tuple[int, int]:
     """Where what is seen begins and ends."""
     begins = _BODY_BEGINS.search(text)
-    above = begins.end() if begins else 0
+    above = text.find(b">", begins.end(), begins.end() + _MOST_OF_TAG) + 1 if begins else 0  # 0: no end
     for closing in _BODY_ENDS:
         ends = [found.start() for found in closing.finditer(text, above)]
         if ends:

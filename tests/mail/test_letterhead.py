@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import quopri
+import time
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from typing import Any
@@ -114,6 +115,14 @@ def test_base64_is_encoded_anew() -> None:
     content = with_texts(letter(base64.encodebytes(b"Tee?\n").replace(b"\n", b"\r\n"), *kind), BOTH)
     assert texts_of(parsed(content)) == ["Read with care\n\nTee?\n\nGrüße aus Köln – 日本\n"]
     assert max(map(len, content.split(b"\r\n"))) <= 76
+
+
+def test_html_full_of_tags_that_never_end_is_looked_through_once() -> None:
+    content = letter(b"<body " * 2_000_000, "Content-Type: text/html")
+    begun = time.process_time()
+    made = with_texts(content, FOOT)
+    assert time.process_time() - begun < 2, "a search from each of them takes five seconds"
+    assert len(made) > len(content)
 
 
 def test_html_gets_it_inside_its_body_and_in_any_charset() -> None:
