@@ -9,17 +9,18 @@ from relay.mail.reply import Reply
 from relay.policy.decision import Accept, Decision, Hold, Mismatch, Omit, Reject, Rewrite, SenderMismatch
 from relay.policy.submission import Submission
 
+MOST_NOTICES = 10  # of one message: each may become a letter, and a header can name thousands
 NOT_YOURS = Reply(550, "7.1", "You may not send as {sender}")
 
 
 def on_mismatch(submission: Submission, foreign: Sequence[Address], rule: str) -> Decision:
-    """Decide as the user's account says; each of the *foreign* senders is worth a notice.
+    """Decide as the user's account says; each of the *foreign* senders is worth a notice, up to MOST_NOTICES.
 
     Rewriting needs a default sender that is itself granted; without one the mail is refused.  So is mail
     with the null sender and a foreign From that would else be allowed: nobody could be told of its end.
     """
     user = submission.user
-    notices = tuple(SenderMismatch(sender) for sender in dict.fromkeys(foreign))
+    notices = tuple(SenderMismatch(sender) for sender in list(dict.fromkeys(foreign))[:MOST_NOTICES])
     match user.mismatch:
         case Mismatch.ALLOW if submission.envelope.sender != Address.NULL:
             return Accept(notices)

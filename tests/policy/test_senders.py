@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relay.mail.address import Address
 from relay.policy import Stage, decide
 from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Mismatch, Reject, Rewrite, SenderMismatch
+from relay.policy.mismatch import MOST_NOTICES
 from tests.mail.tricks import TRICKS
 from tests.policy.makers import submission
 
@@ -46,6 +47,14 @@ class TestTheEnvelope:
 
 
 class TestTheHeader:
+    def test_of_thousands_of_foreign_senders_only_some_are_worth_a_notice(self) -> None:
+        named = ", ".join(f"boss@bank{number}.example" for number in range(100)).encode()
+        decision = at_data(MINE + b"Resent-From: " + named + b"\r\n")
+        assert isinstance(decision, Reject)
+        assert [str(notice.sender) for notice in decision.notices] == [
+            f"boss@bank{number}.example" for number in range(MOST_NOTICES)
+        ]
+
     @pytest.mark.parametrize(
         "header",
         [
