@@ -21,6 +21,9 @@ _BOUNDARY = re.compile(
 _ESCAPED = re.compile(rb"\\(.)")
 _PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 _OF_MIME = frozenset({b"content-type", b"content-transfer-encoding"})
+_Kind = tuple[bytes, bytes]
+_TEXT: _Kind = (b"text", b"plain")  # what does not say is that (RFC 2045 §5.2) …
+_MESSAGE: _Kind = (b"message", b"rfc822")  # … or this, in a digest (RFC 2046 §5.1.5)
 _LINE_OF_BASE64 = 57  # octets that make 76 characters (RFC 2045 §6.8)
 
 
@@ -46,16 +49,18 @@ def to_seven_bit(content: bytes) -> bytes:
 class _Entity:
     """One MIME entity (RFC 2045 §2.4): its header with the last CRLF, its fields, and what follows.
 
-    `gap` is the empty line between the two; there is none where there is no body.
+    `gap` is the empty line between the two; there is none where there is no body.  `untyped` is what it
+    is if it does not say.
     """
 
     header: bytes
     fields: dict[bytes, bytes]
     gap: bytes
     body: bytes
+    untyped: _Kind = _TEXT
 
     @classmethod
-    def read(cls, octets: bytes) -> _Entity:
+    def read(cls, octets: bytes, untyped: _Kind = _TEXT) -> _Entity:
         """Take *octets* apart.  Raises CannotDowngrade if the header is not ASCII, or none."""
         fields: dict[bytes, bytes] = {}
         end = 0
@@ -68,13 +73,13 @@ class _Entity:
         header, rest = octets[:end], octets[end:]
         if not header.isascii() or not (rest.startswith(b"\r\n") or not rest):
             raise CannotDowngrade("the header is not ASCII")
-        return cls(header, fields, rest[:2], rest[2:])
+        return cls(header, fields, rest[:2], rest[2:], untyped)
 
     @property
-    def kind(self) -> tuple[bytes, bytes]:
-        """Type and subtype in lower case; plain text if it does not say (RFC 2045 §5.2)."""
+    def kind(self) -> _Kind:
+        """Type and subtype in lower case."""
         if b"content-type" not in self.fields:
-            return b"text", b"plain"
+            return self.untyped
         found = _TYPE.match(self.fields[b"content-type"])
         if found is None:
             raise CannotDowngrade("the Content-Type cannot be understood")
@@ -132,24 +137,30 @@ def _parts_as_seven_bit(entity: _Entity, level: int) -> bytes:
         raise CannotDowngrade("its parts have no boundary, or too long a one")
     # The CRLF before a delimiter belongs to it (RFC 2046 §5.1.1).
     delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\Z)")
+    untyped = _MESSAGE if entity.kind[1] == b"digest" else _TEXT
     pieces: list[bytes] = []
     position, is_part = 0, False
     for mark in delimiter.finditer(entity.body):
-        pieces += [_part(entity.body[position : mark.start()], is_part=is_part, level=level), mark[0]]
+        between = entity.body[position : mark.start()]
+        pieces += [_part(between, untyped, level) if is_part else _no_part(between), mark[0]]
         position, is_part = mark.end(), mark[1] is None
         if not is_part:
             break
     if is_part or not pieces:
         raise CannotDowngrade("its parts do not end")
-    return b"".join([*pieces, _part(entity.body[position:], is_part=False, level=level)])
+    return b"".join([*pieces, _no_part(entity.body[position:])])
 
 
-def _part(octets: bytes, *, is_part: bool, level: int) -> bytes:
+def _part(octets: bytes, untyped: _Kind, level: int) -> bytes:
     if octets.isascii():
         return octets
-    if not is_part:
-        raise CannotDowngrade("there is 8-bit content outside of its parts")
-    return _seven_bit(_Entity.read(octets), is_root=False, level=level + 1)
+    return _seven_bit(_Entity.read(octets, untyped), is_root=False, level=level + 1)
+
+
+def _no_part(octets: bytes) -> bytes:
+    if octets.isascii():
+        return octets
+    raise CannotDowngrade("there is 8-bit content outside of its parts")
 
 
 def _leaf(entity: _Entity, *, is_text: bool, is_root: bool) -> bytes:

@@ -98,6 +98,15 @@ def test_a_signature_over_a_part_that_is_seven_bit_is_kept() -> None:
     assert signed in to_seven_bit(content)
 
 
+def test_what_does_not_say_its_type_in_a_digest_is_a_message() -> None:
+    digest = b"Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\n"
+    made = to_seven_bit(HEAD + digest + HEAD + UTF8 + BODY + b"\r\n--d--\r\n")
+    _, part, inner = message_from_bytes(made).walk()
+    assert part.get_content_type() == "message/rfc822"
+    assert "content-transfer-encoding" not in part, "a message is never encoded as a whole (RFC 2046 §5.2.1)"
+    assert body_of(inner) == BODY.removeprefix(b"\r\n")
+
+
 def test_parts_within_parts_without_end_are_given_up() -> None:
     content = UTF8 + BODY
     for _ in range(200):
