@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from relay.mail.lines import dot_unstuffed
+
 # RFC 5321 §4.5.3.1.4 asks for 512 octets, RFC 4954 §4 for 12,288 in AUTH; one limit serves both.
 MAX_LINE_OCTETS = 12_288 + 512
 
@@ -36,7 +38,10 @@ class LineTooLong:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What DATA brought, still dot-stuffed, its last CRLF included; None if it went beyond the limit."""
+    """What DATA brought, still dot-stuffed, its last CRLF included; None if it went beyond the limit.
+
+    `size` is what came, with the dots that were added to it.
+    """
 
     octets: bytes | None
     size: int
@@ -64,6 +69,7 @@ class Framer:
     """Cuts one connection's bytes into frames, each handed out only when it is asked for."""
 
     __slots__ = (
+        "_allowed",
         "_buffer",
         "_chunks",
         "_limit",
@@ -83,7 +89,8 @@ class Framer:
         self._chunks: list[bytes] = []
         self.size = 0  # octets of the content that is arriving, so far
         self._tail = b""
-        self._limit = 0
+        self._limit = 0  # what is kept at most
+        self._allowed = 0  # what a message may have, without the dots that were added to it
         self._remaining = 0
 
     @property
@@ -107,9 +114,10 @@ class Framer:
         self._buffer, self._position, self._overlong = b"", 0, False
 
     def expect_content(self, limit: int) -> None:
-        """From here on comes a message, of which at most *limit* octets are kept."""
+        """From here on comes a message, of at most *limit* octets: added dots do not count (RFC 1870 §3)."""
         self.mode = Mode.CONTENT
-        self._limit = limit
+        self._allowed = limit
+        self._limit = limit + limit // 3  # where every line is a dot
         self._chunks, self.size = [], 0
         # The CRLF that ended the DATA command counts as the first two octets of the end mark.
         self._tail = b"\r\n"
@@ -168,6 +176,8 @@ class Framer:
         self.size += min(end + 2, 0)
         octets = None if self.size > self._limit else b"".join(self._chunks)[: self.size]
         self._chunks = []
+        if octets is not None and self.size > self._allowed and len(dot_unstuffed(octets)) > self._allowed:
+            octets = None
         return Content(octets, self.size)
 
     def _next_chunk(self) -> Chunk | None:

@@ -192,7 +192,7 @@ class Server(SMTP):
         self._is_closing = True  # once it is flushed
 
     def expect_content(self, limit: int) -> None:
-        """What comes next is a message; more than *limit* octets of it are not kept."""
+        """What comes next is a message; it is not kept if it has more than *limit* octets."""
         self.room.has_run_out = False
         self.tally.content_begins(monotonic())
         self._framer.expect_content(limit)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.mail.lines import dot_stuffed
 from relay.submission.framing import MAX_LINE_OCTETS, Content, Frame, Framer, Line, LineTooLong
 
 # The octets that could end a message, or nearly do, and some that could not
@@ -83,6 +84,16 @@ def test_a_message_of_the_greatest_size_is_taken_however_its_end_is_cut(cuts: li
     assert frames(framer, pieces(body + b".\r\n", cuts)) == [Content(body, len(body))]
     framer.expect_content(len(body) - 1)
     assert frames(framer, pieces(body + b".\r\n", cuts)) == [Content(None, len(body))]
+
+
+@given(st.lists(st.sampled_from([b".", b".x", b"x", b""]), max_size=9), st.integers(0, 30), CUTS)
+def test_dots_that_were_added_do_not_count(lines: list[bytes], limit: int, cuts: list[int]) -> None:
+    body = b"".join(line + b"\r\n" for line in lines)
+    framer = Framer()
+    framer.expect_content(limit)
+    stuffed = dot_stuffed(body)
+    (content,) = frames(framer, pieces(stuffed + b".\r\n", cuts))
+    assert content == Content(stuffed if len(body) <= limit else None, len(stuffed))
 
 
 def test_memory_does_not_grow_with_a_message_that_is_not_kept() -> None:

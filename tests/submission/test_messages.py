@@ -137,6 +137,15 @@ async def test_too_large_a_message_is_refused_when_declared_and_when_sent(house:
     await client.close()
 
 
+async def test_dots_that_were_added_do_not_make_a_message_too_large(house: House) -> None:
+    house.set("max_message_bytes", "64K")
+    client = await log_in(house)
+    dots = b".\r\n" * ((64 * 1024 - len(LETTER)) // 3)
+    assert (await send(client, LETTER + dots)).startswith("250")
+    assert (await send(client, LETTER + dots + b"xxx\r\n")).startswith("552 5.3.4")
+    await client.close()
+
+
 async def test_when_memory_is_short_a_message_waits_before_its_data(house: House) -> None:
     client = await log_in(house)
     budget = house.door.budget
