@@ -103,7 +103,8 @@ def _read(known: Mapping[str, Parameter], server: Server, words: list[str]) -> d
         keyword = keyword.upper()
         parameter = known.get(keyword)
         if parameter is None:
-            raise BadParameter(replies.UNKNOWN_PARAMETER.saying(f"Parameter {keyword[:40]} not recognised"))
+            shown = keyword[:40].encode("ascii", "backslashreplace").decode("ascii")  # RFC 6531 §3.7.4.2
+            raise BadParameter(replies.UNKNOWN_PARAMETER.saying(f"Parameter {shown} not recognised"))
         if keyword in seen:
             raise BadParameter(replies.BAD_PARAMETER.saying(f"Parameter {keyword} given twice"))
         seen.add(keyword)
