@@ -18,7 +18,7 @@ from relay.delivery.stationery import Stationery
 from relay.delivery.transports.parameters import Offers, fitted
 from relay.mail.dkim import Signer, body_hash, signature_field
 from relay.mail.header import Header, scan
-from relay.mail.mailbox import BadMailbox, parse_mailbox
+from relay.mail.mailbox import BadMailbox, parse_senders
 from relay.mail.rewriting import Rewrite, rewritten
 from relay.queue.items import Claimed, Origin
 from relay.routing.upstreams import Upstream
@@ -117,10 +117,11 @@ class Outgoing:
 
 
 def _keys_for(header: Header, stationery: Stationery) -> Keys:
-    """Who signs for the domain of From; nobody if From cannot be read in only one way."""
+    """Who signs for the domain of From; nobody if that cannot be read in only one way, or names several."""
     found = header.all("from")
     try:
-        sender = parse_mailbox(found[0].value).address if len(found) == 1 else None
+        senders = parse_senders(found[0].value) if len(found) == 1 else ()
     except BadMailbox:
         return ()
-    return stationery.signers.get(sender.domain_key, ()) if sender else ()
+    domains = {sender.address.domain_key for sender in senders}
+    return stationery.signers.get(domains.pop(), ()) if len(domains) == 1 else ()

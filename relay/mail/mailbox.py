@@ -3,8 +3,9 @@
 Policy decides on what stands here, and the recipient's mail program shows what *it* reads.  So a value
 is either understood in the one way that every reader must understand it, or it is refused: groups,
 routes, anything after the `>`, a second `<`, an `@` in a name without quotes, words encoded where they
-may not be.  Comments and obsolete dots in names (§4.1: "John Q. Public") are understood; obsolete white
-space around the dots of an address and empty list members are not.
+may not be.  Comments and obsolete dots in names (§4.1: "John Q. Public") are understood, and an address
+that stands for its own name (`a@b <a@b>`); obsolete white space around the dots of an address and empty list
+members are not.
 
 One pass over the value, never backwards: the time grows with its length alone.
 """
@@ -56,12 +57,17 @@ class Mailbox(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def parse_mailbox(value: bytes) -> Mailbox:
-    """Read a value that is exactly one mailbox.  Raises BadMailbox.
+def parse_senders(value: bytes) -> tuple[Mailbox, ...]:
+    """Read the value of From: one mailbox or more (RFC 5322 §3.6.2).  Raises BadMailbox.
 
     Who sends, sends again: the last few are remembered.
     """
-    mailbox, *others = parse_mailbox_list(value)
+    return parse_mailbox_list(value)
+
+
+def parse_mailbox(value: bytes) -> Mailbox:
+    """Read a value that is exactly one mailbox, as that of Sender.  Raises BadMailbox."""
+    mailbox, *others = parse_senders(value)
     if others:
         raise BadMailbox("it holds more than one address")
     return mailbox
@@ -118,6 +124,7 @@ class _Reader:
         words = self.words()
         if self.next != "<":
             name, address = [], self.address(words, before)
+            self.same_in_angles(address)
         elif words[:1] == ["."]:
             raise BadMailbox("its name begins with a dot")
         else:
@@ -146,6 +153,12 @@ class _Reader:
         _refuse_addresses_in(self.comments[before:])
         self.at += 1
         return address
+
+    def same_in_angles(self, address: Address) -> None:
+        """Read what careless programs write behind *address*: the same once more, in angle brackets."""
+        self.gap()
+        if self.next == "<" and self.angle_address().key != address.key:
+            raise BadMailbox("its name is another address and is not in quotes")
 
     def address(self, local: list[str], before: int) -> Address:
         """Read the `@` and the domain that follow *local*.

@@ -122,6 +122,19 @@ async def test_a_letter_is_signed_with_every_key_of_its_domain_after_it_was_chan
     assert b"DKIM-Signature" not in theirs
 
 
+async def test_several_authors_are_signed_for_if_they_are_of_one_domain(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    office = Office(db, upstream_at(upstream.port))
+    records = await with_keys(office, Algorithm.RSA)
+    await of_user(office, Rewrite())
+    for other in (b"bob@example.com", b"bob@elsewhere.example"):
+        await submit(office, LETTER.replace(b"From: ", b"From: " + other + b", "))
+    of_one, of_two = sorted(await sent(office, upstream, 2))
+    assert verdicts(of_one, records) == ["pass"]
+    assert b"DKIM-Signature" not in of_two
+
+
 async def test_nothing_is_signed_for_a_service_that_makes_a_message_of_its_own(db: Database) -> None:
     async with FakeWeb() as web:
         web.on("POST", 200)

@@ -24,6 +24,9 @@ LEGAL = [
     (b"3M & Sons <ann@example.com>", "3M & Sons", "ann@example.com"),
     (b"O'Neill <ann@example.com>", "O'Neill", "ann@example.com"),
     (b"Ann-Marie <ann@example.com>", "Ann-Marie", "ann@example.com"),
+    # an address in the place of a name
+    (b"ann@example.com <ann@example.com>", "", "ann@example.com"),
+    (b"ann@example.com<Ann@Example.com>", "", "ann@example.com"),
     # names in quotes
     (b'"Ann Smith" <ann@example.com>', "Ann Smith", "ann@example.com"),
     (b'"Ann Smith"<ann@example.com>', "Ann Smith", "ann@example.com"),
@@ -158,8 +161,9 @@ def test_an_address_keeps_its_spelling_and_is_compared_by_its_key() -> None:
         (b"a@example.com, b@example.com", "it holds more than one address"),
         (b"Ann", "it has no address where one should be"),
         (b"Ann <>", "its address is empty"),
-        (b"ann@example.com <ann@example.com>", "something follows the address"),
-        (b"Ann @ Work <ann@example.com>", "something follows the address"),
+        (b"ann@example.com <ann@example.org>", "its name is another address and is not in quotes"),
+        (b"ann@example.com <ann@example.com> <ann@example.com>", "something follows the address"),
+        (b"Ann @ Work <ann@example.com>", "its name is another address and is not in quotes"),
         (b"Ann Smith @ Work <ann@example.com>", "its name holds an @ and is not in quotes"),
         (b'"Ann <ann@example.com>', "a quoted string in it is not closed"),
         (b"ann@example.com (x", "a comment in it is not closed"),

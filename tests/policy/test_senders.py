@@ -9,9 +9,20 @@ from hypothesis import strategies as st
 
 from relay.mail.address import Address
 from relay.policy import Stage, decide
-from relay.policy.decision import ACCEPT, Accept, Decision, Hold, Mismatch, Reject, Rewrite, SenderMismatch
+from relay.policy.decision import (
+    ACCEPT,
+    Accept,
+    Decision,
+    Hold,
+    Mismatch,
+    Omit,
+    Reject,
+    Rewrite,
+    SenderMismatch,
+)
+from relay.policy.grants import Grants
 from relay.policy.mismatch import MOST_NOTICES
-from tests.mail.tricks import TRICKS
+from tests.mail.tricks import LISTS, TRICKS
 from tests.policy.makers import submission
 
 FOREIGN = SenderMismatch(Address.parse("boss@bank.example"))
@@ -111,8 +122,6 @@ class TestTheHeader:
             (MINE + b"Sender: ann@example.com\r\nsender: ann@example.com\r\n",
              "The message has more than one Sender field"),
             (b"From:\r\n", "The From field cannot be accepted: it is empty"),
-            (b"From: ann@example.com, x@mine.example\r\n",
-             "The From field cannot be accepted: it holds more than one address"),
             (MINE + b"Sender:\r\n", "The Sender field cannot be accepted: it is empty"),
             (MINE + b"Sender: ann@example.com, x@mine.example\r\n",
              "The Sender field cannot be accepted: it holds more than one address"),
@@ -135,6 +144,16 @@ class TestTheHeader:
 
     def test_without_a_header_there_is_no_from(self) -> None:
         assert isinstance(decide(Stage.DATA, submission()), Reject)
+
+    @pytest.mark.parametrize("authors", LISTS, ids=repr)
+    def test_of_several_authors_each_is_asked_about(self, authors: bytes) -> None:
+        """As RFC 5322 §3.6.2 lets From name several."""
+        me = {"grants": Grants(("mine.example",))}
+        decision = at_data(b"From: " + authors + b"\r\n", user=me)
+        assert isinstance(decision, Reject)
+        assert str(decision.reply) == "550 5.7.1 You may not send as boss@bank.example"
+        both = {"grants": Grants(("mine.example", "boss@bank.example"))}
+        assert at_data(b"From: " + authors + b"\r\n", user=both) == ACCEPT
 
     @pytest.mark.parametrize("mismatch", Mismatch)
     def test_no_trick_in_from_passes(self, mismatch: Mismatch) -> None:
@@ -165,6 +184,13 @@ class TestWhatBecomesOfAMismatch:
         assert decide(Stage.MAIL, submission(sender="boss@bank.example", user=account)) == Rewrite(
             self.DEFAULT, (FOREIGN,)
         )
+
+    def test_a_from_of_several_gives_way_unless_all_of_them_are_granted(self) -> None:
+        account = {"mismatch": Mismatch.REWRITE, "default_sender": self.DEFAULT}
+        mixed = b"From: ann@example.com, boss@bank.example\r\n"
+        assert at_data(mixed, user=account) == Rewrite(self.DEFAULT, (FOREIGN,))
+        own = b"From: ann@example.com, x@mine.example\r\nSender: boss@bank.example\r\n"
+        assert at_data(own, user=account) == Omit((FOREIGN,))
 
     @pytest.mark.parametrize("default", [None, Address.parse("boss@bank.example")])
     def test_rewrite_without_a_granted_default_is_reject(self, default: Address | None) -> None:

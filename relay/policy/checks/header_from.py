@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 from relay.mail.address import Address
 from relay.mail.header import Header
-from relay.mail.mailbox import BadMailbox, parse_mailbox, parse_mailbox_list
+from relay.mail.mailbox import BadMailbox, Mailbox, parse_mailbox, parse_senders
 from relay.mail.reply import Reply
 from relay.policy.decision import ACCEPT, Decision, Omit, Reject, Rewrite
 from relay.policy.mismatch import on_mismatch
@@ -15,47 +17,53 @@ TWO_FIELDS = Reply(550, "7.1", "The message has more than one {field} field")
 NOT_UNDERSTOOD = Reply(550, "7.1", "The {field} field cannot be accepted: {why}")
 
 _RULE = "header_from_is_granted"
-_NAMES = ("from", "sender", "resent-from", "resent-sender")
+
+
+def _one(value: bytes) -> Sequence[Mailbox]:
+    return (parse_mailbox(value),)
+
+
+_READ: Mapping[str, Callable[[bytes], Sequence[Mailbox]]] = {
+    "from": parse_senders,
+    "sender": _one,
+    "resent-from": parse_senders,
+    "resent-sender": _one,
+}
 
 
 def header_from_is_granted(submission: Submission) -> Decision:
     """Every sender that the header names must be one that the user was granted.
 
-    There must be exactly one From field, with exactly one mailbox, and at most one Sender; Resent-From
-    and Resent-Sender may come once for each time a message was resent (RFC 5322 §3.6.6).  Reply-To is
-    free.  What is not wholly understood is refused whatever the account says about foreign senders:
-    nobody knows whose it is.
+    There must be exactly one From field, and at most one Sender; Resent-From and Resent-Sender may come
+    once for each time a message was resent (RFC 5322 §3.6.6).  Reply-To is free.  What is not wholly
+    understood is refused whatever the account says about foreign senders: nobody knows whose it is.
     """
-    senders = _senders(submission.header)
-    if isinstance(senders, Reply):
-        return Reject(senders, _RULE)
+    named = _named(submission.header)
+    if isinstance(named, Reply):
+        return Reject(named, _RULE)
     allow = submission.user.grants.allow
-    foreign = [sender for sender in senders if not allow(sender)]
+    foreign = [sender for senders in named.values() for sender in senders if not allow(sender)]
     if not foreign:
         return ACCEPT
     decision = on_mismatch(submission, foreign, _RULE)
-    if isinstance(decision, Rewrite) and allow(senders[0]):  # From itself need not give way
+    if isinstance(decision, Rewrite) and all(map(allow, named["from"])):  # From itself need not give way
         return Omit(decision.notices)
     return decision
 
 
-def _senders(header: Header | None) -> list[Address] | Reply:
-    """All that the header names as senders, From first; or why it cannot be said."""
+def _named(header: Header | None) -> dict[str, list[Address]] | Reply:
+    """All that the header names as senders, by field, From first; or why it cannot be said."""
     if header is None or "from" not in header.by_name:
         return NO_FROM
-    senders: list[Address] = []
-    for name in _NAMES:
+    named: dict[str, list[Address]] = {}
+    for name, read in _READ.items():
         if name not in header.by_name:
             continue
         fields = header.by_name[name]
         if len(fields) > 1 and not name.startswith("resent"):
             return TWO_FIELDS.saying(TWO_FIELDS.text.format(field=name.title()))
-        for field in fields:
-            try:
-                if name == "resent-from":
-                    senders += [mailbox.address for mailbox in parse_mailbox_list(field.value)]
-                else:
-                    senders.append(parse_mailbox(field.value).address)
-            except BadMailbox as fault:
-                return NOT_UNDERSTOOD.saying(NOT_UNDERSTOOD.text.format(field=name.title(), why=fault))
-    return senders
+        try:
+            named[name] = [mailbox.address for field in fields for mailbox in read(field.value)]
+        except BadMailbox as fault:
+            return NOT_UNDERSTOOD.saying(NOT_UNDERSTOOD.text.format(field=name.title(), why=fault))
+    return named
