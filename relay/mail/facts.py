@@ -23,7 +23,10 @@ class Facts(NamedTuple):
 
 
 def facts_of(header: Header) -> Facts:
-    """Read what the queue's pages and the priority need; of a field that is there twice, the first."""
+    """Read what the queue's pages and the priority need; of a field that is there twice, the first.
+
+    Of a priority, the highest.
+    """
     return Facts(
         subject=_text(header, "subject", 255),
         header_from=_text(header, "from", 320),
@@ -47,7 +50,8 @@ def _tag(header: Header) -> str | None:
 
 def _priorities(header: Header) -> dict[str, Priority]:
     return {
-        name: level
+        name: min(levels)
         for name, fields in header.by_name.items()
-        if name in priority.FIELDS and (level := priority.from_field(name, fields[0].text)) is not None
+        if name in priority.FIELDS
+        and (levels := [level for field in fields if (level := priority.from_field(name, field.text))])
     }

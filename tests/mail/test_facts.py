@@ -23,6 +23,11 @@ def test_of_two_fields_the_first_counts() -> None:
     assert facts_of(scan(b"Subject: one\r\nSubject: two\r\n\r\n")).subject == "one"
 
 
+def test_of_two_priorities_the_higher_counts() -> None:
+    facts = facts_of(scan(b"X-Priority: 5\r\nX-Priority: 2\r\nX-Priority: high\r\n\r\n"))
+    assert facts.priorities == {"x-priority": Priority.HIGH}
+
+
 def test_an_empty_header_has_no_facts() -> None:
     facts = facts_of(scan(b"\r\n"))
     assert (facts.header_from, facts.subject, facts.message_id, facts.tag) == (None, None, None, None)
