@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiosmtpd.smtp import Envelope as AiosmtpdEnvelope
@@ -50,6 +51,15 @@ class Transaction(AiosmtpdEnvelope):
         """One more is to get it, as far as the client is concerned."""
         self.recipients.append(recipient)
         self._envelope = None
+
+    def has(self, address: Address, options: Mapping[str, Any]) -> bool:
+        """Whether that one is to get it already, and the client asked for just the same."""
+        return any(
+            one.address.local == address.local
+            and one.address.domain_key == address.domain_key
+            and (one.notify, one.orcpt) == (options.get("notify"), options.get("orcpt"))
+            for one in self.recipients
+        )
 
     def withdraw_last(self) -> None:
         """The recipient added last is refused."""

@@ -44,6 +44,8 @@ async def _recipient(server: Server, argument: str) -> Reply:
         return replies.BAD_RECIPIENT
     if not address.is_ascii and not transaction.parameters.get("smtputf8"):
         return replies.NEEDS_SMTPUTF8
+    if transaction.has(address, options):
+        return replies.RECIPIENT_OK  # who is named in To and in Cc gets one copy
     number = len(transaction.recipients) + 1
     transaction.add(Recipient(number, address, **options))
     said_as = str(address)
