@@ -86,7 +86,7 @@ def _card(found: Story) -> Fields:
             ("what", _ORIGINS[found.origin]),
             ("about", found.about_id and f"message {found.about_id}"),
             ("from", str(found.envelope.sender) or "<> (nobody, so that it is never answered)"),
-            ("header From", found.header_from),
+            ("header From", found.header_from and readable(found.header_from)),
             ("subject", found.subject and readable(found.subject)),
             ("user", found.user_name),
             ("not the user's", found.mismatch),

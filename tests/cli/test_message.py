@@ -197,9 +197,12 @@ def test_what_strangers_wrote_cannot_move_the_cursor(run: Run, take: Take) -> No
     assert "?[2J[bold]Tea??[/bold]" in told
 
 
-def test_a_subject_is_told_in_letters_and_kept_as_it_was_written(run: Run, take: Take) -> None:
-    message = take(subject="=?utf-8?q?Gr=C3=BC=C3=9Fe?= =?utf-8?b?IOaXpeacrA==?=")
-    assert "Grüße 日本" in run("message", "show", message).out
+def test_the_header_is_told_in_letters_and_kept_as_it_was_written(run: Run, take: Take) -> None:
+    author = "=?utf-8?q?J=C3=BCrgen?= <ann@example.com>"
+    message = take(subject="=?utf-8?q?Gr=C3=BC=C3=9Fe?= =?utf-8?b?IOaXpeacrA==?=", header_from=author)
+    told = run("message", "show", message).out
+    assert "Grüße 日本" in told
+    assert "Jürgen <ann@example.com>" in told
     assert run("message", "show", message, "--json").document["subject"].startswith("=?utf-8?q?")
     message = take(subject="=?utf-8?q?Tea=0A__accepted=1B?= =?utf-8?b?IOaXp")
     assert "Tea?  accepted?=?utf-8?b?IOaXp" in run("message", "show", message).out
