@@ -159,9 +159,11 @@ def stamp(layer: Path) -> Path:
 def layer_key(layer: Path) -> str:
     """Change whenever a layer must be made again: other libraries, other Python, a moved checkout.
 
-    Each layer has its own, so that adding the tools leaves the runtime's stamp valid.
+    Each layer has its own, so that adding the tools leaves the runtime's stamp valid.  A Python that was only
+    mended (3.11.2 to 3.11.3) is no other one: a relay may run from what would be made again.
     """
-    maker = f"{sys.version}|{sysconfig.get_platform()}|{VENV}"
+    python = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
+    maker = f"{python}|{sysconfig.get_platform()}|{VENV}"
     return hashlib.sha256(maker.encode() + layer.read_bytes()).hexdigest()
 
 

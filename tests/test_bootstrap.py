@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import bootstrap
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -43,3 +47,12 @@ def test_who_breaks_off_sees_no_traceback(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     assert "Traceback" not in running.communicate()[1]
     assert running.returncode == 128 + signal.SIGINT
+
+
+def test_a_python_that_was_only_mended_needs_no_libraries_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a relay that runs would lose its own to the next command after an update of the system."""
+    before = bootstrap.layer_key(bootstrap.RUNTIME_LOCK)
+    monkeypatch.setattr(sys, "version", "3.11.99 (mended)")
+    assert bootstrap.layer_key(bootstrap.RUNTIME_LOCK) == before
+    monkeypatch.setattr(bootstrap, "VENV", Path("/elsewhere"))
+    assert bootstrap.layer_key(bootstrap.RUNTIME_LOCK) != before
