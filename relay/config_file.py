@@ -29,7 +29,8 @@ def find_file(given: Path | None) -> Path | None:
     named = given or (Path(os.environ["RELAY_CONFIG"]) if os.environ.get("RELAY_CONFIG") else None)
     if named is not None:
         if not named.is_file():
-            raise BadConfig(f"{named}: there is no such file")
+            where = "" if named.is_absolute() else f" in {Path.cwd()}"  # ./run goes to its own folder
+            raise BadConfig(f"{named}: there is no such file{where}")
         return named
     return next((path for path in _searched() if path.is_file()), None)
 

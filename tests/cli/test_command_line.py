@@ -132,7 +132,7 @@ def test_a_configuration_that_cannot_be_used_names_what_to_mend(
 def test_a_configuration_file_that_is_not_there_is_named(run: Run) -> None:
     answer = run("config", "show", "--config", "nowhere.toml")
     assert answer.code == 78
-    assert "nowhere.toml: there is no such file" in answer.err
+    assert f"nowhere.toml: there is no such file in {Path.cwd()}" in answer.err
 
 
 def test_an_unexpected_fault_is_one_sentence_and_its_details_only_if_asked_for(
