@@ -87,21 +87,21 @@ def _scram(circumstances: Circumstances, *, is_bound: bool, server_nonce: str | 
     auth_message = f"{first.bare},{challenge},{final['unproven']}".encode()
     given = compared_with.proven(_octets(final["proof"]), auth_message)
     expected = first.header.encode() + ((circumstances.end_point or b"") if is_bound else b"")
-    failure = _failure(first, given, circumstances)
-    if final["nonce"] != nonce:
-        failure = "another nonce than ours"
+    if given is None:  # the password is wrong, or the name is nobody's: nothing else matters
+        why = compared_with.candidates[0].why or WRONG_PASSWORD
+    elif final["nonce"] != nonce:
+        why = "another nonce than ours"
     elif _octets(final["binding"]) != expected:
-        failure = "the login is bound to another connection"
-    if failure or given is None or given.user is None:
-        why = failure or (given.why if given else compared_with.candidates[0].why or WRONG_PASSWORD)
+        why = "the login is bound to another connection"
+    else:
+        why = _failure(first, circumstances) or given.why
+    if why or given is None:
         return Proof(first.name, Candidate(compared_with.candidates[0].keys, None, why), compared_with)
     yield from _prove_ourselves(given, auth_message)
     return Proof(first.name, given, compared_with)
 
 
-def _failure(first: _First, given: Candidate | None, circumstances: Circumstances) -> str:
-    if given is None:
-        return ""  # the password is wrong, and nothing else matters
+def _failure(first: _First, circumstances: Circumstances) -> str:
     if first.is_for_another:
         return NOT_FOR_ANOTHER
     if first.flag == "y" and circumstances.offers_binding:

@@ -24,7 +24,7 @@ from relay.submission.guard import MOST, By, Guard, Source
 from relay.submission.recheck import recheck
 from tests.kit.converse import Client
 from tests.kit.house import PASSWORD, House
-from tests.kit.scram import Login
+from tests.kit.scram import Login, b64, challenge_of
 from tests.kit.scram import log_in as log_in_by_scram
 
 LOW = Settings(
@@ -202,6 +202,23 @@ async def test_attempts_are_counted_by_source(house: House) -> None:
         ("ann", "127.0.0.0/24", Result.FAILURE, 2),
         ("", "127.0.0.0/24", Result.FAILURE, 2),
     }
+
+
+async def test_a_name_that_nobody_has_is_not_kept_whatever_else_is_wrong(house: House) -> None:
+    client = await Client.connect(house.ports["clear"])
+    await client.reply()
+    await client.ask("EHLO laptop")
+    for name in ("made up", "made up, too"):
+        login = Login(name, PASSWORD)
+        challenge = challenge_of(await client.ask(f"AUTH SCRAM-SHA-256 {b64(login.first.encode())}"))
+        final = login.final(challenge, nonce="of-another-day")
+        assert (await client.ask(b64(final.encode()))).startswith("535")
+    await client.close()
+    house.door.logbook.write()
+    await asyncio.gather(*house.door.handler._aside)
+    today = datetime.now(UTC)
+    (found,) = read_with(house.engine, list_attempts, since=today, user=None, result=None, limit=10)
+    assert (found.user_name, found.count) == ("", 2)
 
 
 # --- all processes together ------------------------------------------------------------------
