@@ -272,7 +272,13 @@ async def test_several_credentials_cost_one_comparison(
         hashed = passwords.hash_password(f"the {name}'s own")
         await db.write(keyring.add_credential, keyring.NewCredential(author, "ann", name, hashed, keys))
     door.forget()
-    for password, cost in (("the phone's own", "real"), (PASSWORD, "real"), ("none of them", "dummy")):
+    no_scram = "none of them, nor fit for SCRAM \u200e"
+    for password, cost in (
+        ("the phone's own", "real"),
+        (PASSWORD, "real"),
+        ("none of them", "dummy"),
+        (no_scram, "dummy"),
+    ):
         comparisons.clear()
         verdict = await door.verify("ann", password)
         assert (comparisons, verdict.user is None) == ([cost], cost == "dummy")
