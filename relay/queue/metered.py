@@ -152,8 +152,10 @@ def _held(acceptance: Acceptance, exceeded: Quota) -> Acceptance:
 
 def _notice(item: Metered, quotas: Sequence[Quota], outcome: str) -> Notice:
     acceptance = item.acceptance
+    # With how much it allows: a quota that was raised meanwhile is worth a warning of its own
     windows = ",".join(
-        f"{quota.name}={quota.window.begin(acceptance.accepted_at):%Y%m%d%H%M}" for quota in quotas
+        f"{quota.most} {quota.name}={quota.window.begin(acceptance.accepted_at):%Y%m%d%H%M}"
+        for quota in quotas
     )
     return Notice(
         id=item.notice_id,

@@ -1,5 +1,6 @@
 """Quotas: exact, whoever counts at the same time."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -104,6 +105,20 @@ def test_who_used_four_fifths_is_warned_once_a_window(engine: Engine) -> None:
     assert seen == [0] * 7 + [1] * 3
     kept(engine, *(metered(limit, at=timedelta(hours=1)) for _ in range(10)))
     assert read_with(engine, warnings) == 2
+
+
+def test_a_quota_that_was_raised_warns_and_tells_anew(engine: Engine) -> None:
+    for most in (10, 20):
+        limit = quota("messages/month", most)
+        kept(engine, *(metered(limit) for _ in range(12)))
+    with engine.connect() as tx:
+        told = [json.loads(facts) for facts in tx.execute(select(tables.notices.c.facts)).scalars()]
+    assert [(each["quota"], each["outcome"]) for each in told] == [
+        ("10 messages a month", "near"),
+        ("10 messages a month", "refuse"),
+        ("20 messages a month", "near"),
+        ("20 messages a month", "refuse"),
+    ]
 
 
 def test_exact_however_many_processes_take_mail(engine: Engine) -> None:
