@@ -73,7 +73,7 @@ def is_of_stranger(
     tx: Connection, *, user: str | None, sender: str, reason: str | None, now: datetime
 ) -> bool:
     """Whether mail of *user* that waits for that *reason* is held, and *sender* still not granted."""
-    if user is None or not (reason or "").startswith(held_because(user, "")):
+    if user is None or held_because(user, "") not in (reason or ""):
         return False
     login = load_login(tx, user, now)
     return login is None or not login.user.grants.allow(Address.parse_path(sender))

@@ -144,9 +144,15 @@ def _nearly_used(meter: _Meter, item: Metered, cost: Usage) -> list[Quota]:
 
 
 def _held(acceptance: Acceptance, exceeded: Quota) -> Acceptance:
-    """The same, to stay until an operator decides; whoever reserved room for it must give that back."""
+    """The same, to stay until an operator decides; whoever reserved room for it must give that back.
+
+    The quota comes before whatever else it is held for, so that nothing but the operator lets it go.
+    """
     reason = f"beyond the quota of {exceeded}"
-    parts = [part._replace(lease=None, hold_reason=part.hold_reason or reason) for part in acceptance.parts]
+    parts = [
+        part._replace(lease=None, hold_reason=f"{reason}; {part.hold_reason}" if part.hold_reason else reason)
+        for part in acceptance.parts
+    ]
     return acceptance._replace(parts=tuple(parts))
 
 

@@ -12,6 +12,7 @@ from relay.db import tables
 from relay.db.engine import open_engine, read_with, write_with
 from relay.policy.limits import Limits
 from relay.policy.quotas import BadQuota, Beyond, Quota, Unit, Window, quota
+from relay.queue.granted import Regrant, is_of_stranger, release_granted
 from relay.queue.metered import Metered, accept_metered
 from relay.queue.states import DeliveryState
 from tests.kit.clock import NOON
@@ -36,6 +37,17 @@ def metered(
         session=make_session(user="ann", user_id=USER),
     )
     return Metered(acceptance, USER, Limits(quotas=quotas, beyond=beyond), new_id(now))
+
+
+def held_for(item: Metered, reason: str) -> Metered:
+    """The same, of a foreign sender and held for that."""
+    made = make_acceptance(
+        envelope=make_envelope("boss@elsewhere.test"),
+        session=make_session(user="ann", user_id=USER),
+        content=b"From: boss@elsewhere.test\r\n\r\nx\r\n",
+        hold_reason=reason,
+    )
+    return item._replace(acceptance=made)
 
 
 def kept(engine: Engine, *items: Metered) -> list[bool]:
@@ -91,6 +103,21 @@ def test_beyond_may_mean_held(engine: Engine) -> None:
     assert found[first.acceptance.id].state == DeliveryState.QUEUED
     assert found[second.acceptance.id].state == DeliveryState.HELD
     assert found[second.acceptance.id].reason == "beyond the quota of 1 message an hour"
+
+
+def test_what_is_also_held_for_its_sender_stays_when_that_one_is_granted(engine: Engine) -> None:
+    limit, because = quota("messages/hour", 1), "ann may not send as boss@elsewhere.test"
+    items = [held_for(metered(limit, beyond=Beyond.HOLD), because) for _ in range(2)]
+    kept(engine, *items)
+    within, beyond = (item.acceptance for item in items)
+    with engine.begin() as tx:
+        reason = f"beyond the quota of 1 message an hour; {because}"
+        assert is_of_stranger(tx, user="ann", sender="boss@elsewhere.test", reason=reason, now=NOON)
+        tx.execute(insert(tables.grants).values(user_id=USER, pattern="elsewhere.test", created_at=NOON))
+        release_granted(tx, [Regrant("ann", NOON)])
+        found = {row.message_id: row for row in tx.execute(select(tables.deliveries))}
+    assert found[within.id].state == DeliveryState.QUEUED
+    assert (found[beyond.id].state, found[beyond.id].reason) == (DeliveryState.HELD, reason)
 
 
 def test_who_used_four_fifths_is_warned_once_a_window(engine: Engine) -> None:
