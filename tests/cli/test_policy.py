@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from relay.accounts.bars import Bar, set_bars
+from relay.accounts.usage import Charge, charge
 from relay.db.engine import write_with
 from relay.queue.events import Event, record_events
 from tests.cli.conftest import Run
@@ -67,9 +68,19 @@ def test_what_is_held_is_said_to_be(run: Run, ann: None) -> None:
 
 
 @pytest.mark.parametrize(("beyond", "code"), [("refuse", 1), ("hold", 0)])
-def test_quotas_are_asked_too(run: Run, ann: None, beyond: str, code: int) -> None:
-    run("user", "limits", "ann", "--quota", "messages/hour=0", "--beyond", beyond)
-    assert check(run) == (code, beyond, {"messages/hour": beyond})
+def test_quotas_are_asked_too(run: Run, engine: Engine, ann: None, beyond: str, code: int) -> None:
+    run("user", "limits", "ann", "--quota", "messages/month=1", "--beyond", beyond)
+    assert check(run) == (0, "accept", {})
+    ann_id = run("user", "show", "ann", "--json").document["id"]
+    with engine.begin() as tx:
+        charge(tx, [Charge(ann_id, datetime.now(UTC), recipients=1, octets=1000)])
+    assert check(run) == (code, beyond, {"messages/month": beyond})
+
+
+def test_a_quota_that_holds_no_message_at_all_refuses_for_good_as_the_door_does(run: Run, ann: None) -> None:
+    run("user", "limits", "ann", "--quota", "messages/hour=0")
+    refused = {"within_whole_quotas": "reject", "messages/hour": "refuse"}
+    assert check(run) == (1, "reject", refused)
 
 
 def test_limits_are_shown_changed_and_taken_away(run: Run, ann: None) -> None:

@@ -104,6 +104,14 @@ async def test_a_message_beyond_a_whole_quota_is_refused_for_good(house: House) 
     await client.close()
 
 
+async def test_who_may_send_nothing_at_all_hears_so_at_mail_each_time(house: House) -> None:
+    has_dan(house, Limits(quotas=(quota("messages/day", 0),)))
+    client = await log_in(house, "dan")
+    for _ in range(2):
+        assert (await client.ask(MAIL)).startswith("552 5.7.1")
+    await client.close()
+
+
 async def test_where_what_goes_beyond_is_held_it_may_be_more_than_all(house: House) -> None:
     has_dan(house, Limits(quotas=(quota("octets/day", 100),), beyond=Beyond.HOLD))
     client = await log_in(house, "dan")

@@ -16,9 +16,9 @@ def within_whole_quotas(submission: Submission) -> Decision:
     if not limits.quotas or limits.beyond is Beyond.HOLD:
         return ACCEPT
     octets = submission.octets or submission.envelope.size_declared or 0
-    needed = {Unit.OCTETS: octets, Unit.RECIPIENTS: len(submission.envelope.recipients)}
+    needed = {Unit.MESSAGES: 1, Unit.OCTETS: octets, Unit.RECIPIENTS: len(submission.envelope.recipients)}
     for quota in limits.quotas:
-        if quota.unit in needed and quota.is_exceeded_by(needed[quota.unit]):
+        if quota.is_exceeded_by(needed[quota.unit]):
             return beyond_whole(quota)
     return ACCEPT
 
