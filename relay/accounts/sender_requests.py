@@ -21,6 +21,7 @@ from relay.db.revision import Subject, bump
 from relay.db.tables import grants, sender_requests, users
 from relay.db.upsert import insert_for
 from relay.mail.address import Address
+from relay.policy.grants import Grants
 
 MOST_OPEN = 10  # requests of one user that nobody decided
 LINK_LIFETIME = timedelta(days=7)
@@ -146,7 +147,7 @@ _REQUESTS = select(sender_requests, users.c.name).join(users, users.c.id == send
 
 def _raise(tx: Connection, item: Wish) -> SenderRequest:
     account, address = find(tx, item.user), item.address.key
-    if address in account.profile.patterns or item.address.domain_key in account.profile.patterns:
+    if Grants(account.profile.patterns).allow(item.address):
         raise BadRequest(f"{account.name} may send as {address} already.")
     mine = (sender_requests.c.user_id == account.id) & (sender_requests.c.state == State.OPEN.value)
     standing = tx.execute(

@@ -77,6 +77,13 @@ def test_no_report_on_held_mail_goes_to_a_sender_that_is_not_its_users(
     assert answer.document == {"deliveries": 2, "reports": 1}
 
 
+@pytest.mark.parametrize("pattern", ["boss@sub.elsewhere.test", "sub.elsewhere.test", "*.elsewhere.test"])
+def test_what_is_granted_in_any_way_need_not_be_asked_for(run: Run, ann: str, pattern: str) -> None:
+    run("user", "edit", "ann", "--add-sender", pattern)
+    asked = run("sender", "request", "--user", "ann", "boss@sub.elsewhere.test", "--no-letter")
+    assert (asked.code, "may send as boss@sub.elsewhere.test already" in asked.err) == (65, True)
+
+
 def test_what_is_declined_stays_held(run: Run, take: Take, engine: Engine, ann: str) -> None:
     mail = held(take, ann)
     made = run("sender", "request", "--user", "ann", "boss@elsewhere.test", "--no-letter", "--json").document
