@@ -51,7 +51,7 @@ def fold_name(name: str) -> str:
 
     Raises BadAccount if no client could log in with it.
     """
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+    folded = folded_name(name)
     if not 0 < len(folded) <= MAX_NAME_LENGTH:
         raise BadAccount(f"A user name has 1 to {MAX_NAME_LENGTH} characters.")
     if not folded.isprintable() or any(c.isspace() for c in folded):
@@ -59,6 +59,11 @@ def fold_name(name: str) -> str:
             "A user name is one word or an e-mail address: without spaces or control characters."
         )
     return folded
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which *name* is compared with others, also where nobody can be called so."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
 
 
 def is_same_name(one: str, other: str) -> bool:

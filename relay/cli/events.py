@@ -40,10 +40,11 @@ def list_events(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The most lines to show.")] = 50,
 ) -> Shown:
     """List refused sessions and messages, the newest first."""
+    from relay.accounts.profile import folded_name
     from relay.queue.events import Search, find_events
 
     begin = None if since is None else desk.now - _duration(since)
-    found = desk.read(find_events, Search(user and user.lower(), rule, peer, begin, limit))
+    found = desk.read(find_events, Search(user and folded_name(user), rule, peer, begin, limit))
     rows = [
         (
             moment(event.at),

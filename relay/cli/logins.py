@@ -39,11 +39,12 @@ def list_logins(
 ) -> Shown:
     """List login attempts, counted by day and source, the latest first."""
     from relay.accounts.attempts import Result, list_attempts
+    from relay.accounts.profile import folded_name
 
     found = desk.read(
         list_attempts,
         since=desk.now - timedelta(days=days - 1),
-        user=None if user is None else user.strip().lower(),
+        user=None if user is None else folded_name(user.strip()),
         result=None if result is None else Result(result),
         limit=limit,
     )

@@ -89,7 +89,7 @@ def welcome(server: Server, mechanism: str, user: User) -> None:
 def _note(server: Server, mechanism: str, name: str, result: Result) -> None:
     door = server.door
     door.logbook.note(
-        name.lower()[:255],
+        name,
         server.session.facts.peer_address,
         door.office.clock.now(),
         mechanism=mechanism,

@@ -13,6 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from relay.accounts.profile import MAX_NAME_LENGTH, folded_name
 from relay.mail.neighbours import neighbourhood
 from relay.settings import Settings
 
@@ -98,7 +99,7 @@ class Guard:
     def succeeded(self, name: str, address: str) -> None:
         """Whoever knows the password had only mistyped it."""
         if self._counted:
-            self._counted.pop(Source(By.NAME_AT_ADDRESS, f"{_folded(name)} {address}"), None)
+            self._counted.pop(Source(By.NAME_AT_ADDRESS, f"{counted_as(name)} {address}"), None)
 
 
 def _delay(failures: int, first: float) -> float:
@@ -120,7 +121,7 @@ def _sources(name: str, address: str) -> tuple[Source, ...]:
     """What an attempt is counted by; who names nobody (a token does, then) is known by its address alone."""
     if not name:
         return (Source(By.ADDRESS, address), Source(By.NETWORK, network_of(address)))
-    name = _folded(name)
+    name = counted_as(name)
     return (
         Source(By.NAME_AT_ADDRESS, f"{name} {address}"),
         Source(By.ADDRESS, address),
@@ -129,8 +130,9 @@ def _sources(name: str, address: str) -> tuple[Source, ...]:
     )
 
 
-def _folded(name: str) -> str:
-    return name.lower()[:255]
+def counted_as(name: str) -> str:
+    """What attempts under *name* are counted by, of which nobody makes too much."""
+    return folded_name(name)[:MAX_NAME_LENGTH]
 
 
 network_of = lru_cache(maxsize=4096)(neighbourhood)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from relay.accounts.attempts import Attempts, Result, count_attempts, day_of
-from relay.submission.guard import network_of
+from relay.submission.guard import counted_as, network_of
 
 _WRITTEN_AFTER_SECONDS = 5.0
 _MOST_ROWS = 5_000  # beyond, who came by new sources is counted with none
@@ -29,15 +29,15 @@ class Logbook:
         """Count an attempt of *name*, which is "" where nobody has that name."""
         if not self._counted:
             self._loop.call_later(_WRITTEN_AFTER_SECONDS, self.write)
-        key = (name, network_of(address), mechanism, result)
+        key = (counted_as(name), network_of(address), mechanism, result)
         count, _, _ = self._counted.get(key, (0, now, address))
         if count or len(self._counted) < _MOST_ROWS:
             self._counted[key] = (count + times, now, address)
 
     def knows(self, name: str, address: str) -> bool:
         """Whether *name* logged in from the network of *address* within the last seconds."""
-        network = network_of(address)
-        return any(k[:2] == (name, network) and k[3] is Result.SUCCESS for k in self._counted)
+        known = (counted_as(name), network_of(address))
+        return any(k[:2] == known and k[3] is Result.SUCCESS for k in self._counted)
 
     def write(self) -> None:
         """Have all that was counted written."""

@@ -76,6 +76,14 @@ def test_a_name_is_barred_wherever_the_failures_came_from() -> None:
     assert guard.bars("bob", "203.0.113.1", LOW) == []
 
 
+def test_a_name_is_the_same_however_its_letters_are_put_together() -> None:
+    guard = Guard(Ticks())
+    for number, name in enumerate(("J\u00f6rg", "jo\u0308rg", "j\u00f6rg")):
+        guard.failed(name, f"192.0.{number}.7", LOW)
+    for name in ("j\u00f6rg", "JO\u0308RG"):
+        assert guard.bars(name, "203.0.113.1", LOW) == [By.NAME]
+
+
 def test_the_counters_do_not_fill_the_memory() -> None:
     guard = Guard(Ticks())
     for number in range(MOST // 2):
