@@ -17,6 +17,11 @@ def neighbourhood(address: str) -> str:
     return str(ip_network((known, length), strict=False))
 
 
+def household(address: str) -> str:
+    """Return what one client is known by: its address, or the /64 in which it may have any of IPv6."""
+    return neighbourhood(address) if ":" in address else address
+
+
 def is_loopback(address: str) -> bool:
     """Whether *address* is this machine's own; what is no address counts as that."""
     try:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from relay.accounts.profile import MAX_NAME_LENGTH, folded_name
-from relay.mail.neighbours import neighbourhood
+from relay.mail.neighbours import household, neighbourhood
 from relay.settings import Settings
 
 MOST = 50_000
@@ -99,7 +99,7 @@ class Guard:
     def succeeded(self, name: str, address: str) -> None:
         """Whoever knows the password had only mistyped it."""
         if self._counted:
-            self._counted.pop(Source(By.NAME_AT_ADDRESS, f"{counted_as(name)} {address}"), None)
+            self._counted.pop(_name_at_address(counted_as(name), address), None)
 
 
 def _delay(failures: int, first: float) -> float:
@@ -123,11 +123,16 @@ def _sources(name: str, address: str) -> tuple[Source, ...]:
         return (Source(By.ADDRESS, address), Source(By.NETWORK, network_of(address)))
     name = counted_as(name)
     return (
-        Source(By.NAME_AT_ADDRESS, f"{name} {address}"),
+        _name_at_address(name, address),
         Source(By.ADDRESS, address),
         Source(By.NETWORK, network_of(address)),
         Source(By.NAME, name),
     )
+
+
+def _name_at_address(name: str, address: str) -> Source:
+    """What alone counts where the user is known: a fresh address of IPv6 makes nobody a stranger again."""
+    return Source(By.NAME_AT_ADDRESS, f"{name} {household_of(address)}")
 
 
 def counted_as(name: str) -> str:
@@ -136,3 +141,4 @@ def counted_as(name: str) -> str:
 
 
 network_of = lru_cache(maxsize=4096)(neighbourhood)
+household_of = lru_cache(maxsize=4096)(household)

@@ -76,6 +76,16 @@ def test_a_name_is_barred_wherever_the_failures_came_from() -> None:
     assert guard.bars("bob", "203.0.113.1", LOW) == []
 
 
+def test_ever_fresh_addresses_of_ipv6_are_one_client() -> None:
+    guard = Guard(Ticks())
+    delays = [guard.failed("ann", f"2001:db8::{number}", LOW)[0] for number in range(1, 4)]
+    assert delays == [0, 0, 1]
+    assert By.NAME_AT_ADDRESS in guard.bars("ann", "2001:db8::4", LOW)
+    assert By.NAME_AT_ADDRESS not in guard.bars("ann", "2001:db8:0:1::4", LOW)
+    guard.succeeded("ann", "2001:db8::5")
+    assert By.NAME_AT_ADDRESS not in guard.bars("ann", "2001:db8::4", LOW)
+
+
 def test_a_name_is_the_same_however_its_letters_are_put_together() -> None:
     guard = Guard(Ticks())
     for number, name in enumerate(("J\u00f6rg", "jo\u0308rg", "j\u00f6rg")):
