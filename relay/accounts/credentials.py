@@ -22,6 +22,8 @@ from relay.policy.grants import Grants
 from relay.policy.networks import Networks, parse_networks
 from relay.policy.submission import User
 
+LENT = "send-test"
+"""The name of what is lent for a test, and taken back after it."""
 USE_INTERVAL = timedelta(minutes=1)  # the finest that "last used" is kept
 
 

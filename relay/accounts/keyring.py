@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from relay.accounts.credentials import LENT
 from relay.accounts.profile import BadAccount
 from relay.accounts.users import find
 from relay.db.audit import Author, record
@@ -219,6 +220,8 @@ def _checked(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
         raise BadAccount(f"The name of a credential has 1 to {_MAX_NAME} printable characters.")
+    if name == LENT or name.endswith(_OLD):
+        raise BadAccount(f'Credentials named "{name}" are made and taken away by the relay itself.')
     return name
 
 

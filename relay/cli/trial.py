@@ -17,7 +17,7 @@ from email.utils import make_msgid
 
 import typer
 
-from relay.accounts.credentials import Loan, Return, lend, take_back
+from relay.accounts.credentials import LENT, Loan, Return, lend, take_back
 from relay.accounts.passwords import generate_password, hash_password
 from relay.accounts.scram import sealed_keys
 from relay.accounts.users import Account
@@ -33,7 +33,6 @@ from relay.routing.soundness import is_this_machine
 
 _PATIENCE_SECONDS = 20
 _LOAN = timedelta(minutes=5)
-_CREDENTIAL = "send-test"
 _QUEUE_ID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _POLL_SECONDS = 0.2
 _LOGGED_IN = 235
@@ -104,11 +103,11 @@ def password_for(desk: Desk, account: Account, *, is_given: bool) -> Iterator[st
         yield password_from_stdin()
         return
     password = generate_password()
-    returned = Return(desk.author, account.name, _CREDENTIAL)
+    returned = Return(desk.author, account.name, LENT)
     desk.write(take_back, returned)  # one that a killed command left behind
     until = desk.now + _LOAN
     keys = sealed_keys(account.name, password, desk.sealer)
-    desk.write(lend, Loan(desk.author, account.name, _CREDENTIAL, hash_password(password), until, keys))
+    desk.write(lend, Loan(desk.author, account.name, LENT, hash_password(password), until, keys))
     try:
         yield password
     finally:

@@ -57,6 +57,12 @@ def test_a_new_password_takes_the_place_of_the_old_one(run: Run, engine: Engine)
     assert not opens(engine, old)
 
 
+@pytest.mark.parametrize("name", ["send-test", "printer (old)"])
+def test_a_name_that_the_relay_gives_and_takes_away_itself_is_refused(run: Run, name: str) -> None:
+    answer = run("user", "credential", "add", "ann", name)
+    assert (answer.code, name in answer.err) == (65, True)
+
+
 def test_within_the_grace_both_passwords_are_good(run: Run, engine: Engine) -> None:
     given = ("--password-stdin", "--json")
     run("user", "credential", "add", "ann", "printer", *given, typed="the first one\n")
