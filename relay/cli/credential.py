@@ -39,6 +39,7 @@ PasswordStdin = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
+_OVER = 'It lets nobody in: its time is over. Give it another with "edit" and "--expires".'
 _HEADINGS = ("name", "good from", "expires", "last used", "from", "by")
 
 
@@ -61,9 +62,8 @@ def add(
     terms = _changed(desk, Terms(), network, expires)
     password, hashed, keys = _password(desk, account.name, is_given=password_stdin)
     made = desk.write(add_credential, NewCredential(desk.author, account.name, name, hashed, keys, terms))
-    return _told(
-        made, f'"{account.name}" has the credential "{made.name}".', password, is_given=password_stdin
-    )
+    sentence = f'"{account.name}" has the credential "{made.name}".'
+    return _told(desk, made, sentence, password, is_given=password_stdin)
 
 
 @app.command("list")
@@ -128,7 +128,7 @@ def regenerate(
     made = desk.write(regenerate_credential, wanted)
     old = f"The old one stays good for {grace}." if for_long else "The old one is good no more."
     sentence = f'The credential "{made.name}" has a new password. {old}'
-    return _told(made, sentence, password, is_given=password_stdin)
+    return _told(desk, made, sentence, password, is_given=password_stdin)
 
 
 def _password(desk: Desk, user: str, *, is_given: bool) -> tuple[str, str, str | None]:
@@ -175,21 +175,25 @@ def _duration(text: str, option: str) -> timedelta:
         ) from None
 
 
-def _told(made: Credential, sentence: str, password: str, *, is_given: bool) -> Shown:
+def _told(desk: Desk, made: Credential, sentence: str, password: str, *, is_given: bool) -> Shown:
+    warnings = (_OVER,) if _is_over(made, desk.now) else ()
     if is_given:
-        return Shown(_document(made), (sentence,))
+        return Shown(_document(made), (sentence,), warnings)
     secret: Part = Cell(f"  password  {password}   (shown only this once)", Tone.STRONG)
-    return Shown({**_document(made), "password": password}, (sentence, secret))
+    return Shown({**_document(made), "password": password}, (sentence, secret), warnings)
+
+
+def _is_over(one: Credential, now: datetime) -> bool:
+    return one.expires_at is not None and one.expires_at <= now
 
 
 def _row(one: Credential, now: datetime) -> tuple[str | Cell, ...]:
     from relay.cli.printing import moment
 
-    is_over = one.expires_at is not None and one.expires_at <= now
     return (
         Cell(one.name, Tone.STRONG),
         ", ".join(one.networks.prefixes) if one.networks else "anywhere",
-        Cell(moment(one.expires_at), Tone.BAD if is_over else Tone.QUIET),
+        Cell(moment(one.expires_at), Tone.BAD if _is_over(one, now) else Tone.QUIET),
         moment(one.last_used_at),
         one.last_used_from or "",
         one.last_used_client or "",

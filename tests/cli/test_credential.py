@@ -63,6 +63,14 @@ def test_a_name_that_the_relay_gives_and_takes_away_itself_is_refused(run: Run, 
     assert (answer.code, name in answer.err) == (65, True)
 
 
+def test_who_makes_a_password_that_is_good_for_nothing_is_told(run: Run) -> None:
+    made = run("user", "credential", "add", "ann", "printer", "--expires", "2020-01-31")
+    assert "its time is over" in made.err
+    assert "its time is over" in run("user", "credential", "regenerate", "ann", "printer").err
+    run("user", "credential", "edit", "ann", "printer", "--expires", "never")
+    assert "its time is over" not in run("user", "credential", "regenerate", "ann", "printer").err
+
+
 def test_within_the_grace_both_passwords_are_good(run: Run, engine: Engine) -> None:
     given = ("--password-stdin", "--json")
     run("user", "credential", "add", "ann", "printer", *given, typed="the first one\n")
