@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
@@ -47,7 +47,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What is known of who wants to log in: the user as policy will see it, and the hashes to try."""
+    """What is known of who wants to log in: the user as policy will see it, and the hashes to try.
+
+    Of the secrets, those that are good longest come first.
+    """
 
     user: User
     is_active: bool
@@ -113,6 +116,7 @@ class Use:
     client: str
 
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _USER = select(users).where(users.c.name == bindparam("name"))
 _GRANTS = select(grants.c.pattern).where(grants.c.user_id == bindparam("user_id"))
 _SECRETS = select(
@@ -162,8 +166,9 @@ def load_login(tx: Connection, name: str, now: datetime) -> Login | None:
     if row is None:
         return None
     patterns = tuple(tx.execute(_GRANTS, {"user_id": row.id}).scalars())
-    secrets = tuple(_secret(each) for each in tx.execute(_SECRETS, {"user_id": row.id, "now": now}))
-    return Login(_user(row, Grants(patterns)), row.is_active, secrets)
+    secrets = [_secret(each) for each in tx.execute(_SECRETS, {"user_id": row.id, "now": now})]
+    secrets.sort(key=lambda secret: secret.expires_at or _NEVER, reverse=True)
+    return Login(_user(row, Grants(patterns)), row.is_active, tuple(secrets))
 
 
 def has_expired(tx: Connection, after: datetime, until: datetime) -> bool:

@@ -40,9 +40,9 @@ class Proofs:
         return self.candidates[0].keys.iterations
 
     def proven(self, proof: bytes, auth_message: bytes) -> Candidate | None:
-        """The credential that *proof* was made with; all are looked at, whichever it is."""
+        """The credential that *proof* was made with, of several one that lets in; all are looked at."""
         found = [each for each in self.candidates if each.keys.proves(proof, auth_message)]
-        return found[0] if found else None
+        return next((each for each in found if each.user), found[0] if found else None)
 
 
 def proofs_of(login: Login | None, name: str, *, peer: str, sealer: Sealer, generation: int) -> Proofs:

@@ -56,23 +56,24 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """The secret that a password opened, wherever its client is, and the user that it belongs to."""
+    """The user, and the secrets that a password opened, wherever its client is: several may have it."""
 
     login: Login
-    secret: Secret
+    secrets: tuple[Secret, ...]
 
     def verdict_for(self, peer: str) -> Verdict:
-        if why := refusal(self.login, is_good_here=self.secret.is_good_from(peer)):
+        secret = next((secret for secret in self.secrets if secret.is_good_from(peer)), None)
+        if why := refusal(self.login, is_good_here=secret is not None):
             return Verdict(None, why)
-        return Verdict(replace(self.login.user, credential_id=self.secret.credential_id))
+        assert secret is not None, "or there would be a refusal"
+        return Verdict(replace(self.login.user, credential_id=secret.credential_id))
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """Who proved itself a moment ago, until when that is believed, and from where."""
+    """Who proved itself a moment ago, by each secret that it did so with, and until when that is believed."""
 
-    user: User
-    secret: Secret
+    users: tuple[tuple[Secret, User], ...]
     until: float
 
 
@@ -178,18 +179,19 @@ class Verifier:
         """What *password* opens, or why nothing."""
         login = await self._db.read(load_login, name, self._clock.now())
         loop = asyncio.get_running_loop()
-        secret = await loop.run_in_executor(self._threads, _matching, login, name, password, self._sealer)
+        secrets = await loop.run_in_executor(self._threads, _matching, login, name, password, self._sealer)
         if login is None:
             return UNKNOWN_USER
-        if secret is None:
+        if not secrets:
             return WRONG_PASSWORD
         if login.is_active and self._running.get(digest) is asyncio.current_task():  # nothing changed
-            self._remember(digest, login.user, secret)
-        if passwords.is_outdated(secret.password_hash):
-            self._later(self._rehash(secret, password))
-        elif unsealed_keys(secret.scram_keys, self._sealer) is None:
-            self._later(self._make_keys(secret, name, password))
-        return _Opened(login, secret)
+            self._remember(digest, login.user, secrets)
+        for secret in secrets:
+            if passwords.is_outdated(secret.password_hash):
+                self._later(self._rehash(secret, password))
+            elif unsealed_keys(secret.scram_keys, self._sealer) is None:
+                self._later(self._make_keys(secret, name, password))
+        return _Opened(login, secrets)
 
     def _finished(self, digest: bytes, done: asyncio.Task[_Opened | str]) -> None:
         if self._running.get(digest) is done:
@@ -199,19 +201,19 @@ class Verifier:
 
     def _recall(self, digest: bytes, peer: str) -> User | None:
         found = self._remembered.get(digest)
-        if found is None or self._ticks() >= found.until or not found.secret.is_good_from(peer):
+        if found is None or self._ticks() >= found.until:
             return None
-        return found.user
+        return next((user for secret, user in found.users if secret.is_good_from(peer)), None)
 
-    def _remember(self, digest: bytes, user: User, secret: Secret) -> None:
+    def _remember(self, digest: bytes, user: User, secrets: tuple[Secret, ...]) -> None:
         while len(self._remembered) >= _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         self._remembered.pop(digest, None)  # so that it goes to the end: the oldest stand first
         lifetime = self._lifetime
-        if secret.expires_at is not None:
-            lifetime = min(lifetime, (secret.expires_at - self._clock.now()).total_seconds())
-        known = replace(user, credential_id=secret.credential_id)
-        self._remembered[digest] = _Remembered(known, secret, self._ticks() + lifetime)
+        for ends in (secret.expires_at for secret in secrets if secret.expires_at is not None):
+            lifetime = min(lifetime, (ends - self._clock.now()).total_seconds())
+        users = tuple((secret, replace(user, credential_id=secret.credential_id)) for secret in secrets)
+        self._remembered[digest] = _Remembered(users, self._ticks() + lifetime)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -238,17 +240,18 @@ class Verifier:
             log.fault("rehash", fault)
 
 
-def _matching(login: Login | None, name: str, password: str, sealer: Sealer) -> Secret | None:
-    """The secret of *login* that *password* opens.
+def _matching(login: Login | None, name: str, password: str, sealer: Sealer) -> tuple[Secret, ...]:
+    """The secrets of *login* that *password* opens.
 
-    One slow comparison, however many credentials there are: the quicker SCRAM keys say which to compare.
+    One slow comparison, however many credentials there are, unless several have that very password: the
+    quicker SCRAM keys say which to compare.
     """
     keys = _keys_of(name, password, sealer)
     likely = [] if login is None else [s for s in login.secrets if _may_fit(s, keys, sealer)]
     if not likely:
         passwords.burn_time()
-        return None
-    return next((s for s in likely if passwords.verify_password(password, s.password_hash)), None)
+        return ()
+    return tuple(s for s in likely if passwords.verify_password(password, s.password_hash))
 
 
 def _keys_of(name: str, password: str, sealer: Sealer) -> ScramKeys | None:

@@ -17,6 +17,7 @@ from relay.accounts.verifier import TooManyLogins, Verdict, Verifier
 from relay.db import tables
 from relay.db.audit import Author
 from relay.db.database import Database
+from relay.policy.networks import parse_networks
 from relay.sealing import Sealer
 from tests.accounts.conftest import PASSWORD, MakeUser
 from tests.kit.clock import HandClock
@@ -282,3 +283,26 @@ async def test_several_credentials_cost_one_comparison(
         comparisons.clear()
         verdict = await door.verify("ann", password)
         assert (comparisons, verdict.user is None) == ([cost], cost == "dummy")
+
+
+async def test_of_credentials_with_one_password_that_one_lets_in_which_is_good_there_and_longest(
+    door: Verifier, db: Database, clock: HandClock, author: Author, make_user: MakeUser
+) -> None:
+    make_user("ann")
+    hashed, keys = passwords.hash_password("shared"), scram.sealed_keys("ann", "shared", door._sealer)
+    soon, ids = clock.now() + timedelta(hours=1), dict[str, str]()
+    for name, network, expires in (
+        ("a", "192.0.2.0/24", soon),
+        ("b", "198.51.100.0/24", None),
+        ("c", "192.0.2.0/24", None),
+    ):
+        terms = keyring.Terms(parse_networks(network), expires)
+        wanted = keyring.NewCredential(author, "ann", name, hashed, keys, terms)
+        ids[name] = (await db.write(keyring.add_credential, wanted)).id
+    for peer, which in (("192.0.2.7", "c"), ("198.51.100.7", "b"), ("203.0.113.7", "")):
+        door.forget()
+        verdict = await door.verify("ann", "shared", peer)
+        assert (verdict.user and verdict.user.credential_id) == ids.get(which)
+        assert door.cached("ann", "shared", peer) == verdict.user
+        lets_in = [each.user for each in (await door.proofs("ann", peer)).candidates if each.user]
+        assert [user.credential_id for user in lets_in][:1] == [each for w, each in ids.items() if w == which]
