@@ -14,8 +14,9 @@ ROUTERS = (health.router, metrics.router)
 
 def build(house: House) -> ASGIApp:
     """Return the application that shows *house*."""
-    # No generated documentation: its page would load scripts from elsewhere.
-    app = FastAPI(title="SMTP relay", docs_url=None, redoc_url=None, openapi_url=None)
+    # No generated documentation: its page would load scripts from elsewhere.  And no redirection of what
+    # ends with a slash: it would lead to whatever host the client named, without TLS, a link's token with it.
+    app = FastAPI(title="SMTP relay", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.house = house
     for router in ROUTERS:
         app.include_router(router)

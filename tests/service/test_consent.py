@@ -150,6 +150,12 @@ async def test_the_button_grants_once_and_held_mail_flows_in_its_old_place(
         assert tx.execute(select(tables.audit.c.actor).where(approved)).scalar_one() == f"link:{BOSS}"
 
 
+async def test_a_link_that_is_miswritten_sends_nobody_elsewhere(database_url: str, asked: Asked) -> None:
+    async with windows(database_url) as browser:
+        answer = await browser.get(asked.path + "/", headers={"Host": "evil.test"})
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
 async def test_two_who_press_at_once_are_one_consent(database_url: str, asked: Asked) -> None:
     async with windows(database_url) as browser:
         answers = await asyncio.gather(*(browser.post(asked.path) for _ in range(8)))
