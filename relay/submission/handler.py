@@ -20,7 +20,7 @@ from relay.current import Current
 from relay.db.database import Database
 from relay.db.storage import Storage
 from relay.mail.reply import Reply
-from relay.notify.mismatch import sender_mismatch_notice
+from relay.notify.mismatch import Strangers, sender_mismatch_notice
 from relay.policy import Stage, decide
 from relay.policy.checks.size import larger_than
 from relay.policy.decision import ACCEPT, Decision, Hold, Omit, Reject, Rewrite
@@ -71,6 +71,7 @@ class Handler:
         self._limits = (office.settings.value, _limits_of(office.settings.value))
         self._aside: set[asyncio.Future[Any]] = set()
         self._used_up = UsedUp()
+        self._strangers = Strangers()
         self.refusals = Refusals(office.db, office.clock, office.new_id)
 
     def limits(self) -> Limits:
@@ -198,18 +199,20 @@ class Handler:
         return reply
 
     def _notices(self, session: ServerSession, decision: Decision) -> list[Notice]:
-        office = self._office
+        office, user, now = self._office, _user(session), self._office.clock.now()
+        interval = office.settings.value.notice_interval
         return [
             sender_mismatch_notice(
-                _user(session),
+                user,
                 mismatch,
                 session=session.facts,
                 decision=decision,
-                now=office.clock.now(),
+                now=now,
                 new_id=office.new_id,
                 settings=office.settings.value,
             )
             for mismatch in decision.notices
+            if self._strangers.is_among_few(user, mismatch.sender, now, interval)
         ]
 
     def _tell(self, notices: list[Notice]) -> None:

@@ -8,7 +8,7 @@ from relay.ids import id_source
 from relay.mail.address import Address
 from relay.mail.reply import Reply
 from relay.notify.announce import announcements
-from relay.notify.mismatch import KIND, sender_mismatch_notice
+from relay.notify.mismatch import KIND, MOST_OF_ONE_USER, Strangers, sender_mismatch_notice
 from relay.policy.decision import Accept, Decision, Hold, Omit, Reject, Rewrite, SenderMismatch
 from relay.policy.grants import Grants
 from relay.policy.submission import User
@@ -40,6 +40,17 @@ def test_it_is_told_once_per_user_and_sender_in_a_while() -> None:
     assert notice().key != notice("other@bank.example").key
     assert notice().interval == timedelta(hours=2)
     assert notice().kind == KIND
+
+
+def test_of_thousands_of_senders_the_first_are_told_and_in_the_next_while_some_more() -> None:
+    strangers, hour = Strangers(), timedelta(hours=1)
+    senders = [Address.parse(f"list+{number}@bank.example") for number in range(2 * MOST_OF_ONE_USER)]
+    for _ in range(2):
+        few = [sender for sender in senders if strangers.is_among_few(ANN, sender, NOON, hour)]
+        assert few == senders[:MOST_OF_ONE_USER]
+    assert strangers.is_among_few(User("02USER", "bob", Grants()), senders[-1], NOON, hour)
+    for later in (NOON + hour, NOON):  # also when the clock is set back
+        assert strangers.is_among_few(ANN, senders[-1], later, hour)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """What becomes of mail with a sender that is not granted, from the socket to the queue."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import Engine, select
 
 from relay.db import tables
 from relay.mail.address import Address
+from relay.notify.mismatch import MOST_OF_ONE_USER
 from relay.policy.decision import Mismatch
 from tests.kit.house import House
 from tests.submission.test_messages import log_in, row, send, stored
@@ -163,3 +166,15 @@ async def test_a_quota_refuses_for_now_and_the_session_goes_on(house: House) -> 
     assert [answer[:9] for answer in said] == ["250 2.0.0", "450 4.7.1", "450 4.7.1"]
     assert row(house).user_name == "dan"  # type: ignore[attr-defined]
     await client.close()
+
+
+async def test_who_sends_as_another_foreign_sender_each_time_makes_no_flood_of_letters(house: House) -> None:
+    has_eve(house, Mismatch.REJECT)
+    house.set("max_errors", "1000")
+    house.set("max_fruitless_commands", "1000")
+    client = await log_in(house, "eve")
+    for number in range(MOST_OF_ONE_USER + 10):
+        assert (await client.ask(f"MAIL FROM:<list+{number}@elsewhere.test>")).startswith("550")
+    await client.close()
+    await asyncio.gather(*house.door.handler._aside)
+    assert len(notices(house.engine)) == MOST_OF_ONE_USER
