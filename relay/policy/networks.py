@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 _SEPARATORS = re.compile(r"[;,\s]+")
+_MAPPED = 96  # the bits before an IPv4 address that is written as one of IPv6
 
 
 class BadNetwork(ValueError):
@@ -46,6 +47,15 @@ def parse_networks(text: str | Iterable[str]) -> Networks:
 
 def _prefix(word: str) -> str:
     try:
-        return str(ip_network(word))
+        return str(_plain(ip_network(word)))
     except ValueError as fault:
         raise BadNetwork(f'"{word}" is no address or network: {fault}') from None
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A network of IPv4 addresses mapped into IPv6 (RFC 4291 §2.5.5.2) as what it is."""
+    first = network.network_address
+    mapped = first.ipv4_mapped if isinstance(first, IPv6Address) else None
+    if mapped is None or network.prefixlen < _MAPPED:
+        return network
+    return ip_network((mapped, network.prefixlen - _MAPPED))

@@ -29,6 +29,12 @@ def test_an_address_is_inside_or_not(address: str, is_inside: bool) -> None:
     assert parse_networks("192.0.2.0/24, 2001:db8::/32; fe80::/10").hold(address) is is_inside
 
 
+def test_a_network_of_mapped_addresses_is_one_of_ipv4() -> None:
+    networks = parse_networks("::ffff:192.0.2.0/120 ::ffff:198.51.100.7 ::fffe:0:0/95")
+    assert networks.prefixes == ("192.0.2.0/24", "198.51.100.7/32", "::fffe:0:0/95")
+    assert networks.hold("192.0.2.7")
+
+
 @pytest.mark.parametrize("text", ["192.0.2.1/24", "here", "300.0.0.0/8", "192.0.2.0/33"])
 def test_what_is_no_network_is_named(text: str) -> None:
     with pytest.raises(BadNetwork, match=text):
