@@ -16,7 +16,7 @@ from relay.mail.address import Address
 from relay.mail.encoded import encoded_words
 from relay.mail.header import BadHeader, Header, scan, with_fields
 from relay.mail.letterhead import LeftAlone, Texts, fit_texts, with_texts
-from relay.mail.mailbox import BadMailbox, Mailbox, parse_mailbox
+from relay.mail.mailbox import BadMailbox, Mailbox, parse_senders
 
 MOST_NAME_LETTERS = 200
 _NO_TEXTS = Texts()
@@ -33,9 +33,9 @@ class BadRewrite(ValueError):
 class Rewrite:
     """What becomes of a message.
 
-    `from_name` is given to a From that has no name; `from_address` takes the place of a From at
-    another domain; with `is_forced` both take the place of whatever stood there.  The From that gives
-    way becomes Reply-To, unless there is one.  Then `reply_to` takes the place of any Reply-To; with
+    `from_name` is given to a From that has no name; `from_address` takes the place of a From that names
+    anybody at another domain; with `is_forced` both take the place of whatever stood there.  The From that
+    gives way becomes Reply-To, unless there is one.  Then `reply_to` takes the place of any Reply-To; with
     `answers_to_from` there is none.  `texts` stand above and below what users wrote.
     """
 
@@ -106,23 +106,24 @@ def rewritten(content: bytes, rules: Sequence[Rewrite], *, with_letterhead: bool
 def _with_header(content: bytes, rules: Sequence[Rewrite]) -> Rewritten:
     header = scan(content)
     is_signed = not _SIGNED.isdisjoint(header.by_name)
-    original = sender = _sender(header)
+    original = authors = _authors(header)
     reply_to: bytes | None = None  # what becomes of it; None: it stays
     left_alone: str | None = None
     for rule in rules:
-        wished = _sender_by(rule, sender)
-        if wished != sender and is_signed and not rule.is_forced:
+        wished = _authors_by(rule, authors)
+        if wished != authors and is_signed and not rule.is_forced:
             left_alone = "sender: a DKIM signature covers it"
         else:
-            sender = wished
+            authors = wished
         if rule.reply_to is not None:
             reply_to = f"Reply-To: {rule.reply_to.plainest}\r\n".encode()
         elif rule.answers_to_from:
             reply_to = b""
     changes: dict[str, bytes] = {}
-    if sender is not None and sender != original:
+    if authors != original:
+        (sender,) = authors
         changes["from"] = mailbox_field("From", sender)
-        if original is None or sender.address.key != original.address.key:
+        if [sender.address.key] != [author.address.key for author in original]:
             changes |= {name: b"" for name in _OTHER_SENDERS if name in header.by_name}
             if reply_to is None and "reply-to" not in header.by_name:
                 reply_to = _as_reply_to(header)
@@ -131,29 +132,29 @@ def _with_header(content: bytes, rules: Sequence[Rewrite]) -> Rewritten:
     return Rewritten(with_fields(content, header, changes) if changes else content, left_alone)
 
 
-def _sender(header: Header) -> Mailbox | None:
-    """The one mailbox of From; None if there is none that can be read."""
+def _authors(header: Header) -> tuple[Mailbox, ...]:
+    """The mailboxes of From; none if they cannot be read."""
     found = header.all("from")
     if len(found) != 1:
-        return None
+        return ()
     try:
-        return parse_mailbox(found[0].value)
+        return parse_senders(found[0].value)
     except BadMailbox:
-        return None
+        return ()
 
 
-def _sender_by(rule: Rewrite, sender: Mailbox | None) -> Mailbox | None:
-    """Who sends it by *rule*, where it was *sender* so far."""
-    name, address = (sender.name, sender.address) if sender else ("", None)
-    wanted = rule.from_address
-    is_foreign = wanted and (address is None or address.domain_key != wanted.domain_key)
-    if wanted and (rule.is_forced or is_foreign):
+def _authors_by(rule: Rewrite, authors: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
+    """Who sends it by *rule*, where it was *authors* so far; several stay, or give way as a whole."""
+    wanted, only = rule.from_address, authors[0] if len(authors) == 1 else None
+    name, address = only or ("", None)
+    domains = {author.address.domain_key for author in authors}
+    if wanted and (rule.is_forced or domains != {wanted.domain_key}):
         address = wanted
     if rule.from_name and (rule.is_forced or not name):
         name = rule.from_name
-    if address is None or (sender and (name, address.key) == (sender.name, sender.address.key)):
-        return sender
-    return Mailbox(name, address)
+    if address is None or (only and (name, address.key) == (only.name, only.address.key)):
+        return authors
+    return (Mailbox(name, address),)
 
 
 def _as_reply_to(header: Header) -> bytes:

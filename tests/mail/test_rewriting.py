@@ -48,6 +48,17 @@ def test_a_default_sender_is_for_other_domains() -> None:
     )
 
 
+def test_authors_who_are_all_at_the_domain_of_a_default_sender_stay() -> None:
+    rule = Rewrite(from_address=SHOP, from_name="The Shop")
+    both = LETTER.replace(b"Ann <ann@example.com>", b"Ann <ann@example.com>, bob@Example.com")
+    assert rewritten(both, (rule,)).content is both
+    forced = Rewrite(from_address=SHOP, is_forced=True)
+    assert field(rewritten(both, (forced,)).content, "From") == "shop@example.com"
+    one_foreign = rewritten(both.replace(b"bob@Example.com", b"bob@elsewhere.example"), (rule,)).content
+    assert field(one_foreign, "From") == "The Shop <shop@example.com>"
+    assert field(one_foreign, "Reply-To") == "Ann <ann@example.com>, bob@elsewhere.example"
+
+
 def test_a_default_name_is_for_senders_without_one() -> None:
     rule = Rewrite(from_name="The Shop")
     assert rewritten(LETTER, (rule,)).content is LETTER
