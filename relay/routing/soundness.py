@@ -158,6 +158,8 @@ _NEEDS = {
     Kind.MAILGUN: ("domain", "the sending domain at Mailgun: --domain"),
 }
 
+# They send to whomever the header names, and not only to the recipients of the envelope.
+_TO_THOSE_NAMED = frozenset({Kind.GRAPH, Kind.GMAIL, Kind.POSTMARK, Kind.SENDGRID, Kind.RESEND, Kind.BREVO})
 _WITH_KEYS = frozenset({Kind.SES, Kind.MAILGUN, Kind.POSTMARK, Kind.SENDGRID, Kind.RESEND, Kind.BREVO})
 
 
@@ -193,15 +195,24 @@ def _scheme(url: str) -> bool:
 
 
 def _warnings_of_service(upstream: Upstream) -> tuple[str, ...]:
-    host = upstream.options.host
+    host, found = upstream.options.host, []
     is_on_the_way = not is_this_machine(host)
     if is_on_the_way and not upstream.options.is_secure:
-        return (f"Without TLS, mail and keys travel to {host} readable for everybody on the way: use https.",)
-    if is_on_the_way and not upstream.verify_tls:
-        return (f"The certificate of {host} is not verified: anybody on the way can pose as it.",)
-    if upstream.kind is Kind.HTTP_RAW and upstream.password is None:
-        return (f"Without a password nothing is signed: {host} cannot tell our mail from anybody else's.",)
-    return ()
+        found.append(
+            f"Without TLS, mail and keys travel to {host} readable for everybody on the way: use https."
+        )
+    elif is_on_the_way and not upstream.verify_tls:
+        found.append(f"The certificate of {host} is not verified: anybody on the way can pose as it.")
+    elif upstream.kind is Kind.HTTP_RAW and upstream.password is None:
+        found.append(
+            f"Without a password nothing is signed: {host} cannot tell our mail from anybody else's."
+        )
+    if upstream.archive_address is not None and upstream.kind in _TO_THOSE_NAMED:
+        found.append(
+            f"What goes to {upstream.kind} goes to all in To and Cc, so the copies for the archive cannot: "
+            "their route needs an upstream of another kind, too."
+        )
+    return tuple(found)
 
 
 def _check_tokens(upstream: Upstream) -> None:

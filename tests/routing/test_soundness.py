@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from relay.mail.address import Address
 from relay.routing.options import Options
 from relay.routing.soundness import BadUpstream, checked, warnings
 from relay.routing.upstreams import Kind, Password, Tls, Upstream
@@ -136,6 +137,15 @@ def test_there_is_no_way_on_which_anybody_reads_what_stays_on_this_machine(
 def test_nor_is_there_one_to_a_service_beside_us(host: str, count: int) -> None:
     service = {"host": "", "port": 0, "password": PASSWORD, "options": Options(url=f"http://{host}/mail")}
     assert len(warnings(checked(replace(SOUND, kind=Kind.HTTP_RAW, **service)))) == count  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "count"), [(Kind.SENDGRID, 1), (Kind.HTTP_RAW, 0)])
+def test_an_archive_gets_nothing_from_who_sends_to_those_in_the_header(kind: Kind, count: int) -> None:
+    options = Options(url="https://mail.example")
+    service = {"kind": kind, "host": "", "port": 0, "password": PASSWORD, "options": options}
+    archived = checked(replace(SOUND, archive_address=Address.parse("a@example.org"), **service))  # type: ignore[arg-type]
+    assert sum("copies for the archive" in told for told in warnings(archived)) == count
+    assert warnings(replace(archived, archive_address=None)) == ()
 
 
 def test_a_sandbox_needs_nothing() -> None:
