@@ -8,7 +8,7 @@ from dataclasses import replace
 from relay.delivery.classify import Step, Trouble
 from relay.delivery.findings import Finding, Report, failure
 from relay.delivery.oauth.tokens import TokenSource
-from relay.delivery.transports.mx import Destination, Mx
+from relay.delivery.transports.mx import MOST_HOSTS, Destination, Mx
 from relay.delivery.walk import Walk
 from relay.mail.address import Address
 from relay.routing.upstreams import Tls, Upstream
@@ -34,7 +34,7 @@ async def check_direct(
         return _ended(failure(trouble, clock() - begun_at, upstream.port))
     looked_up = Finding(Step.DNS, True, clock() - begun_at, _words(found))
     report = Report((), "")
-    for host in found.hosts:
+    for host in found.hosts[:MOST_HOSTS]:
         report = await _walked(transport, transport.hop(host, found), whom, letter)
         if report.is_good or report.findings[-1].step not in _NOT_SPOKEN_TO:
             break
@@ -59,7 +59,7 @@ async def _walked(transport: Mx, hop: Upstream, whom: Address, letter: bytes | N
 
 def _words(found: Destination) -> str:
     policy = "no MTA-STS policy" if found.policy is None else f"MTA-STS: {found.policy.mode.value}"
-    return f"mail for {found.domain} goes to {', '.join(found.hosts)}; {policy}"
+    return f"mail for {found.domain} goes to {', '.join(found.hosts[:MOST_HOSTS])}; {policy}"
 
 
 def _ended(finding: Finding) -> Report:

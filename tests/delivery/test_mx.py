@@ -14,7 +14,7 @@ from dns.rcode import Rcode
 from relay.clock import SystemClock
 from relay.delivery.classify import Scope, Trouble
 from relay.delivery.oauth.tokens import OwnTokens
-from relay.delivery.transports.mx import Mx
+from relay.delivery.transports.mx import MOST_HOSTS, Mx
 from relay.mail.priority import Priority
 from relay.routing.upstreams import Tls
 from tests.delivery.makers import LETTER, direct_at, envelope_to, server_context
@@ -151,6 +151,19 @@ async def test_where_all_fail_mail_is_told_so_at_once(dns: FakeDns, first: FakeU
     assert first.connections == 1
 
 
+async def test_of_many_only_some_are_tried_for_one_message_and_the_next_goes_on_behind_them(
+    dns: FakeDns, second: FakeUpstream
+) -> None:
+    many = [f"{number} host{number}.example.net." for number in range(MOST_HOSTS)]
+    dns.has(DOMAIN, "MX", *many, f"20 {SECOND}.")
+    for number in range(MOST_HOSTS):
+        dns.has(f"host{number}.example.net", "A", "127.0.0.9")
+    road = Road(dns, second)
+    assert "host4.example.net" in await road.trouble()
+    assert second.connections == 0
+    assert (await road.send())[0].startswith(SECOND)
+
+
 async def test_an_exchanger_without_an_address_is_passed_over(
     dns: FakeDns, first: FakeUpstream, second: FakeUpstream
 ) -> None:
@@ -263,6 +276,15 @@ async def test_without_that_it_gets_no_mail(
     assert "the MTA-STS policy of example.net wants TLS" in said
     assert second.connections == 0, "it is not named"
     assert first.transactions == []
+
+
+async def test_a_policy_that_names_one_of_many_exchangers(
+    dns: FakeDns, first: FakeUpstream, web: FakeWeb, authority: trustme.CA
+) -> None:
+    others = [f"5 host{number}.elsewhere.example." for number in range(2 * MOST_HOSTS)]
+    dns.has(DOMAIN, "MX", *others, f"10 {FIRST}.")
+    first.tls = server_context(authority, FIRST)
+    assert (await Road(dns, first, web, pinned_ca=pem(authority)).send())[0].startswith(FIRST)
 
 
 async def test_a_policy_that_names_none_of_the_exchangers(

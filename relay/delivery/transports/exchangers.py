@@ -17,8 +17,6 @@ from relay.delivery.classify_dns import (
 )
 from relay.delivery.resolver import CannotAsk, Exchanger, NoSuchName, Resolver
 
-MOST_HOSTS = 5  # that are tried for one message: each may take its whole time to fail
-
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 
 
@@ -49,7 +47,7 @@ async def exchangers_of(domain: str, resolver: Resolver, *, own_name: str, rng: 
 
 
 def in_order(found: Sequence[Exchanger], *, own_name: str, rng: Random) -> Sequence[str]:
-    """The hosts to try: by preference, by chance where that is the same, and only so many.
+    """The hosts to try: by preference, and by chance where that is the same.
 
     Where we are named ourselves, only those count that are preferred to us: the others would bring
     the mail back here.  A name that is none of a host, or is an address, is passed over.
@@ -58,7 +56,7 @@ def in_order(found: Sequence[Exchanger], *, own_name: str, rng: Random) -> Seque
     usable = [each for each in found if _is_host(each.host) and (limit is None or each.preference < limit)]
     shuffled = rng.sample(usable, len(usable))
     by_preference = sorted(shuffled, key=lambda each: each.preference)
-    return tuple(dict.fromkeys(each.host for each in by_preference))[:MOST_HOSTS]
+    return tuple(dict.fromkeys(each.host for each in by_preference))
 
 
 def _is_host(name: str) -> bool:

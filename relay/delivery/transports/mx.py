@@ -26,6 +26,8 @@ from relay.delivery.transports.trust import Trust
 from relay.mail.mta_sts import Policy
 from relay.routing.upstreams import Kind, Tls, Upstream
 
+MOST_HOSTS = 5  # that are tried at once for one message: each may take its whole time to fail
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -76,11 +78,14 @@ class Mx:
             if isinstance(fault.__cause__, CannotAsk) and await self._resolver.is_out():
                 raise Trouble(fault.reply, Scope.UPSTREAM, fault.step) from fault
             raise
-        trouble = no_usable_exchanger(destination)
+        trouble, tried = no_usable_exchanger(destination), 0
         for host in found.hosts:
             if (reply := self._avoided.why(host)) is not None:
                 trouble = Trouble(reply, Scope.MESSAGE, Step.CONNECT)
                 continue
+            if tried == MOST_HOSTS:
+                break
+            tried += 1
             try:
                 return await self._reach(host, found)
             except Trouble as fault:
