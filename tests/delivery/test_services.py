@@ -271,6 +271,21 @@ async def test_ses_errors(web: FakeWeb, status: int, kind: str, scope: Scope | N
     assert "Words." in answers.replies[1].text
 
 
+@pytest.mark.parametrize("kind", [Kind.GRAPH, Kind.GMAIL, Kind.SES, Kind.MAILGUN])
+async def test_a_domain_beyond_ascii_is_named_in_ascii(web: FakeWeb, kind: Kind) -> None:
+    web.on("POST", 200)
+    is_by_token = kind in {Kind.GRAPH, Kind.GMAIL}
+    upstream = (
+        with_tokens(kind, web) if is_by_token else service(kind, web, region="eu", domain="example.com")
+    )
+    to, sender = ("bob", "eve@bücher.example"), "ann@bücher.example"
+    await send(upstream, *to, content=ADDRESSED, sender=sender, tokens=Given("t1"))
+    body = web.asked[0].body
+    body = base64.b64decode(body) if kind is Kind.GRAPH else body
+    assert b"eve@xn--bcher-kva.example" in body
+    assert body.isascii()
+
+
 # Mailgun --------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,7 @@ def addressed(parcel: Parcel) -> bytes:
             _SENDS_TO_OTHERS.saying("It cannot be told for certain whom To and Cc of the message name")
         ) from None
     content = without(parcel.content, header, {"bcc"})
-    listed = ",\r\n ".join(str(address) for address in unnamed(parcel, named))
+    listed = ",\r\n ".join(address.plainest for address in unnamed(parcel, named))
     return f"Bcc: {listed}\r\n".encode() + content if listed else content
 
 

@@ -24,7 +24,7 @@ class Mailgun(Service):
         """A form with the recipients and the message."""
         refuse_reports(parcel)  # it makes a sender of its own: a report could come back and cause the next
         options = parcel.upstream.options
-        content, boundary = form_of([str(r.address) for r in parcel.recipients], parcel.content)
+        content, boundary = form_of([r.address.plainest for r in parcel.recipients], parcel.content)
         headers = {
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             **_login(parcel.secret),

@@ -32,8 +32,8 @@ class Ses(Service):
         """The message in base64, within JSON."""
         refuse_reports(parcel)
         document = {
-            "FromEmailAddress": str(parcel.envelope.sender),
-            "Destination": {"ToAddresses": [str(r.address) for r in parcel.recipients]},
+            "FromEmailAddress": parcel.envelope.sender.plainest,
+            "Destination": {"ToAddresses": [r.address.plainest for r in parcel.recipients]},
             "Content": {"Raw": {"Data": base64.b64encode(parcel.content).decode()}},
         }
         return _signed(parcel.upstream, "POST", "/v2/email/outbound-emails", document, parcel.now)
