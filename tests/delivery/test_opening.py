@@ -25,7 +25,8 @@ from relay.clock import SystemClock
 from relay.delivery.classify import Scope, Step, Trouble
 from relay.delivery.oauth.tokens import OwnTokens
 from relay.delivery.transports.pipeline import Pipeline
-from relay.delivery.transports.smtp import Smtp
+from relay.delivery.transports.smtp import Opening, Smtp
+from relay.delivery.transports.trust import Trust
 from relay.mail.priority import Priority
 from relay.mail.reply import Reply
 from relay.routing.upstreams import Password, Tls
@@ -128,6 +129,17 @@ async def test_the_name_must_be_the_certificates(authority: trustme.CA) -> None:
     async with FakeUpstream(tls=server_context(authority, "other.test")) as upstream:
         fault = await trouble(upstream, tls=Tls.STARTTLS, pinned_ca=pem(authority))
         assert "IP address mismatch" in fault.reply.text
+
+
+@pytest.mark.parametrize("tls", [Tls.STARTTLS, Tls.IMPLICIT])
+async def test_a_name_that_ends_with_the_dot_of_the_root_is_the_certificates(
+    authority: trustme.CA, tls: Tls
+) -> None:
+    context = server_context(authority, "smtp.example.net")
+    async with FakeUpstream(tls=context, implicit_tls=tls is Tls.IMPLICIT) as upstream:
+        facts = upstream_at(upstream.port, host="smtp.example.net.", tls=tls, pinned_ca=pem(authority))
+        trust, tokens = Trust(facts), OwnTokens(SystemClock())
+        await deliver_one(await Opening(facts, "relay.example", trust, tokens, ["127.0.0.1"]).to_the_end())
 
 
 async def test_without_verification_a_pinned_authority_still_counts_but_not_the_name(

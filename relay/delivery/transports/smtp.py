@@ -216,7 +216,7 @@ class Opening:
 
     async def _start_client(self, context: ssl.SSLContext | None) -> None:
         self._client = aiosmtplib.SMTP(
-            hostname=self._upstream.host,
+            hostname=self._upstream.host.removesuffix("."),  # as certificates spell it
             sock=self._socket,
             local_hostname=self._hostname,
             use_tls=context is not None,
