@@ -136,6 +136,32 @@ async def test_it_is_replaced_ahead_by_one_while_the_others_go_on_with_it(firm: 
     assert len(firm.web.asked) == 2
 
 
+async def test_a_token_that_is_short_lived_is_used_for_half_of_its_life(firm: Firm) -> None:
+    firm.web.on("POST /token", 200, lambda asked: numbered(asked) | {"expires_in": 300})
+    upstream = await firm.upstream()
+    first, second = firm.process("node/0"), firm.process("node/1")
+    assert await first.get(upstream) == await first.get(upstream) == await second.get(upstream) == "token-1"
+    firm.clock.turn(timedelta(seconds=149))
+    assert await first.get(upstream) == "token-1"
+    assert len(firm.web.asked) == 1
+    firm.clock.turn(timedelta(seconds=1))
+    assert await first.get(upstream) == await second.get(upstream) == "token-2"
+    assert len(firm.web.asked) == 2
+
+
+async def test_an_endpoint_that_is_away_is_not_asked_each_time_while_the_old_token_lasts(firm: Firm) -> None:
+    firm.web.on("POST /token", 200, numbered)
+    upstream, tokens = await firm.upstream(), firm.process()
+    await tokens.get(upstream)
+    firm.clock.turn(timedelta(hours=1) - AHEAD)
+    firm.web.on("POST /token", 503)
+    assert [await tokens.get(upstream) for _ in range(3)] == ["token-1"] * 3
+    assert len(firm.web.asked) == 2
+    firm.web.on("POST /token", 200, numbered)
+    firm.clock.turn(timedelta(seconds=30))
+    assert await tokens.get(upstream) == "token-2"
+
+
 async def test_the_turn_of_a_process_that_died_ends(firm: Firm) -> None:
     firm.web.on("POST /token", 200, numbered)
     upstream = await firm.upstream()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -59,10 +59,10 @@ class OwnTokens:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A token, and the login that it was got for."""
+    """A token, and the login that it was got for; from `due_at` on there should be a new one."""
 
     access: str
-    expires_at: datetime
+    due_at: datetime
     oauth: OAuth | None
 
 
@@ -89,7 +89,7 @@ class Tokens:
         async with self._asking[upstream.id]:
             kept = self._kept.get(upstream.id)
             is_kept = kept is not None and kept.oauth == upstream.options.oauth and kept.access != refused
-            if not (kept and is_kept and self._lasts(kept.expires_at, AHEAD)):
+            if not (kept and is_kept and self._is_fresh(kept)):
                 kept = self._kept[upstream.id] = await self._find_or_fetch(upstream, refused)
             return kept.access
 
@@ -97,7 +97,7 @@ class Tokens:
         give_up_at = self._clock.now() + _TURN_LASTS
         while True:
             stored = await self._stored(upstream, refused)
-            if stored is not None and self._lasts(stored.expires_at, AHEAD):
+            if stored is not None and self._is_fresh(stored):
                 return stored
             now = self._clock.now()
             if await self._db.write(take_turn, Turn(upstream.id, self._owner, now, now + _TURN_LASTS)):
@@ -110,8 +110,8 @@ class Tokens:
 
     async def _use_turn(self, upstream: Upstream, refused: str | None) -> _Kept:
         """Get a token, now that it is our turn, unless somebody got one before it was."""
-        stored = await self._stored(upstream, refused)
-        if stored is not None and self._lasts(stored.expires_at, AHEAD):
+        stored, now = await self._stored(upstream, refused), self._clock.now()
+        if stored is not None and self._is_fresh(stored):
             await self._db.write(end_turn, NotFetched(upstream.id, self._owner, ""))
             return stored
         try:
@@ -119,7 +119,7 @@ class Tokens:
         except (NoToken, CannotUnseal) as fault:
             await self._tell(upstream, fault)
             if stored is not None:
-                return stored
+                return replace(stored, due_at=now + _LEAST)  # it lasts so long
             raise NoToken(str(fault), is_final=getattr(fault, "is_final", True)) from fault
 
     async def _fetch(self, upstream: Upstream) -> _Kept:
@@ -136,7 +136,7 @@ class Tokens:
         )
         await self._db.write(store_token, fresh)
         log.token_refreshed(upstream=upstream.name, until=fresh.expires_at)
-        return _Kept(granted.access, fresh.expires_at, upstream.options.oauth)
+        return _Kept(granted.access, _due_at(now, fresh.expires_at), upstream.options.oauth)
 
     async def _tell(self, upstream: Upstream, fault: Exception) -> None:
         """Note why there is no token, and tell the operator where only somebody can help."""
@@ -151,13 +151,19 @@ class Tokens:
     async def _stored(self, upstream: Upstream, refused: str | None) -> _Kept | None:
         """What the database has, if it can be used."""
         found: Token = await self._db.read(find_token, upstream.id, self._sealer)
-        if found.access is None or found.expires_at is None or not self._lasts(found.expires_at, _LEAST):
+        since, until = found.refreshed_at, found.expires_at
+        if found.access is None or since is None or until is None or until - self._clock.now() <= _LEAST:
             return None
         try:
             access = found.access.reveal()
         except CannotUnseal:
             return None
-        return None if access == refused else _Kept(access, found.expires_at, upstream.options.oauth)
+        return None if access == refused else _Kept(access, _due_at(since, until), upstream.options.oauth)
 
-    def _lasts(self, until: datetime, least: timedelta) -> bool:
-        return until - self._clock.now() > least
+    def _is_fresh(self, kept: _Kept) -> bool:
+        return self._clock.now() < kept.due_at
+
+
+def _due_at(since: datetime, until: datetime) -> datetime:
+    """When a token that is good *since* then *until* then is to be replaced: not before half of its life."""
+    return until - min(AHEAD, (until - since) / 2)
