@@ -162,6 +162,13 @@ async def test_an_endpoint_that_is_away_is_not_asked_each_time_while_the_old_tok
     assert await tokens.get(upstream) == "token-2"
 
 
+@pytest.mark.parametrize("seconds", [10**12, 10**17, "9" * 30])
+async def test_a_token_without_end_is_believed_for_a_year(firm: Firm, seconds: Any) -> None:
+    firm.web.on("POST /token", 200, {"access_token": "t", "expires_in": seconds})
+    assert await firm.process().get(await firm.upstream()) == "t"
+    assert (await firm.row()).expires_at == NOON + timedelta(days=365)
+
+
 async def test_the_turn_of_a_process_that_died_ends(firm: Firm) -> None:
     firm.web.on("POST /token", 200, numbered)
     upstream = await firm.upstream()

@@ -19,6 +19,7 @@ from relay.routing.options import Grant, OAuth
 
 _ASSERTION_LASTS = timedelta(hours=1)  # the most that Google takes
 _LASTS_IF_UNTOLD = timedelta(hours=1)
+_MOST_SECONDS = 365 * 86_400  # that a token is believed to last
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # RFC 6749 §5.2: asking again brings nothing, somebody must do something.
 _FINAL = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope"})
@@ -109,8 +110,8 @@ def granted_by(status: int, body: bytes) -> Granted:
 
 def _lifetime(expires_in: object) -> timedelta:
     try:
-        return timedelta(seconds=max(int(str(expires_in)), 0))
-    except (ValueError, OverflowError):
+        return timedelta(seconds=min(max(int(str(expires_in)), 0), _MOST_SECONDS))
+    except ValueError:
         return _LASTS_IF_UNTOLD
 
 
