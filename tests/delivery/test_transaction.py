@@ -319,7 +319,9 @@ async def test_what_is_sent_is_what_arrives(lines: list[bytes]) -> None:
 
 async def test_a_last_line_without_an_end_gets_one(upstream: FakeUpstream) -> None:
     await offer(upstream, envelope_to("bob"), b"Subject: x\r\n\r\n.")
-    assert upstream.taken[0].content == b"Subject: x\r\n\r\n.\r\n"
+    content = upstream.taken[0].content
+    assert content == b"Subject: x\r\n\r\n.\r\n"
+    assert f" SIZE={len(content)}" in upstream.taken[0].mail
 
 
 async def test_a_large_letter_waits_for_a_slow_upstream_outside_of_the_socket(upstream: FakeUpstream) -> None:

@@ -74,7 +74,7 @@ def fitted(content: bytes, offers: Offers) -> bytes:
 def refused_unasked(envelope: Envelope, content: bytes, offers: Offers) -> dict[int, Reply]:
     """Who cannot be served by an upstream with these *offers*, and why."""
     everybody = envelope.recipients
-    if offers.size and len(content) > offers.size:
+    if offers.size and _octets_sent(content) > offers.size:
         return _all(everybody, TOO_LARGE)  # RFC 1870 §6.2
     if envelope.require_tls and not offers.require_tls:
         return _all(everybody, NEEDS_TLS)  # RFC 8689 §4.2.1
@@ -101,7 +101,7 @@ def mail_command(envelope: Envelope, content: bytes, priority: Priority, offers:
     """MAIL with all that the upstream understands of what it should know."""
     words = [f"MAIL FROM:<{_spelled(envelope.sender, offers)}>"]
     if offers.size is not None:
-        words.append(f"SIZE={len(content)}")
+        words.append(f"SIZE={_octets_sent(content)}")
     if offers.eight_bit and not content.isascii():
         words.append("BODY=8BITMIME")
     if offers.smtputf8 and _needs_smtputf8(envelope):
@@ -153,6 +153,11 @@ def _needs_smtputf8(envelope: Envelope) -> bool:
 
 def _can_be_told(address: Address) -> bool:
     return address.local.isascii()
+
+
+def _octets_sent(content: bytes) -> int:
+    """What its size is to an upstream (RFC 1870 §3): a last line without an end gets one."""
+    return len(content) + (0 if not content or content.endswith(b"\r\n") else 2)
 
 
 def _header(content: bytes) -> bytes:
