@@ -42,7 +42,7 @@ async def _taken(steps: list[tuple[Step, Callable[[], Awaitable[str]]]], upstrea
         try:
             async with asyncio.timeout(upstream.timeout.total_seconds()):
                 told = await action()
-        except (Trouble, OSError) as fault:
+        except (Trouble, OSError, ValueError) as fault:  # ValueError: a name that is no host name
             trouble = fault if isinstance(fault, Trouble) else cannot_open(step, fault)
             trouble = Trouble(trouble.reply, trouble.scope, step)
             findings.append(failure(trouble, clock() - begun_at, upstream.options.port))

@@ -251,6 +251,14 @@ async def test_every_step_to_a_service_with_the_facts_of_its_certificate() -> No
         assert "not trusted" in report.verdict
 
 
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..example"])
+async def test_a_service_at_what_is_no_host_name(host: str) -> None:
+    upstream = upstream_at(0, host="", kind=Kind.HTTP_RAW, options=Options(url=f"https://{host}/in"))
+    report = await check_upstream(upstream, hostname="relay.example")
+    assert steps(report) == ["DNS bad"]
+    assert "The host name cannot be resolved" in report.verdict
+
+
 async def test_a_token_that_cannot_be_had_ends_the_way_at_auth() -> None:
     async with FakeWeb() as web, FakeUpstream([*ALL, "AUTH XOAUTH2"]) as server:
         web.on("POST /token", 401, {"error": "invalid_client", "error_description": "Secret expired."})
