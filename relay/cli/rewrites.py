@@ -88,7 +88,7 @@ def _read(file: str) -> str:
     if file == _NONE:
         return ""
     try:
-        return Path(file).read_text("utf-8").rstrip()
+        return Path(file).read_text("utf-8-sig").rstrip()
     except OSError as fault:
         raise Failed(f"{file} cannot be read: {fault.strerror}.", NO_INPUT) from None
     except UnicodeDecodeError:

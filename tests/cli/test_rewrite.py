@@ -21,7 +21,7 @@ def test_what_is_changed_is_shown_kept_and_taken_away(run: Run, noun: str, tmp_p
     nothing = run(noun, "rewrite", "ann")
     assert (nothing.code, "as it is" in nothing.out) == (0, True)
     footer = tmp_path / "footer.txt"
-    footer.write_text("Example Ltd\nKöln\n", "utf-8")
+    footer.write_text("Example Ltd\nKöln\n", "utf-8-sig")  # as some editors write it
     told = run(
         noun, "rewrite", "ann", "--from", "shop@example.com", "--from-name", "The Shop", "--force",
         "--reply-to", "support@example.com", "--footer", str(footer), "--json",
