@@ -89,5 +89,7 @@ Key = Annotated[
         metavar="FILE",
         rich_help_panel=_TOKENS,
         help="A service account's key file, as Google gives it, or its key in PEM form.",
+        encoding="utf-8-sig",
+        errors="replace",
     ),
 ]

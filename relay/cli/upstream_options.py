@@ -29,7 +29,10 @@ PasswordStdin = Annotated[
 Ca = Annotated[
     typer.FileText | None,
     typer.Option(
-        metavar="FILE", help="The certificate to trust instead of the system's authorities, in PEM form."
+        metavar="FILE",
+        help="The certificate to trust instead of the system's authorities, in PEM form.",
+        encoding="ascii",
+        errors="ignore",  # beside certificates there may be words about them
     ),
 ]
 Sender = Annotated[

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import trustme
 from sqlalchemy import Engine, select
 
 from relay.cli import upstream_options
@@ -188,6 +189,8 @@ def test_a_list_for_readers_says_how_each_fares(run: Run) -> None:
         (("add", "x", "--host", "a.example", "--sender", "x", "--no-test"), 2, '"x" is no e-mail address'),
         (("add", "x", "--host", "a.example", "--ca", "nowhere.pem"), 2, "nowhere.pem"),
         (("add", "x", "--host", "a.example", "--ca", "empty.pem", "--no-test"), 65, "no certificate in PEM"),
+        (("add", "x", "--host", "a.example", "--ca", "ca.der", "--no-test"), 65, "no certificate in PEM"),
+        (("add", "x", "--kind", "gmail", "--key", "ca.der", "--no-test"), 2, "--key"),
         (("add", "x", "--host", "a.example", "--timeout", "0", "--no-test"), 65, "1 to 600 seconds"),
         (
             ("add", "x", "--host", "smtp.gmail.com", "--no-verify", "--no-test"),
@@ -203,11 +206,19 @@ def test_mistakes_are_told_in_a_sentence(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
+    (tmp_path / "ca.der").write_bytes(b"0\x82\x03\xe3\xff\x00")
     run("upstream", "add", "sandbox", "--kind", "sandbox")
     answer = run("upstream", *arguments)
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err
     assert len(run("upstream", "list", "--json").document) == 1
+
+
+def test_words_of_any_language_may_stand_beside_a_certificate(run: Run, tmp_path: Path) -> None:
+    certificate = trustme.CA().cert_pem.bytes()
+    (tmp_path / "ca.pem").write_bytes(b"\xef\xbb\xbfF\xc5\x91tan\xfas\xedtv\xe1ny\n" + certificate)
+    made = run("upstream", "add", "x", "--host", "a.example", "--ca", "ca.pem", "--no-test")
+    assert (made.code, made.err) == (0, "")
 
 
 def test_a_key_file_that_holds_no_key_is_named(run: Run, data_dir: Path) -> None:
