@@ -40,7 +40,7 @@ class ServiceWanted:
         """Return *upstream* with what is wanted.  Raises typer's BadParameter."""
         options = upstream.options
         told: dict[str, Any] = {
-            "url": self.url and self.url.rstrip("/"),
+            "url": self.url,
             "domain": self.domain,
             "region": self.region,
             "resolver": "" if self.resolver == _NONE else self.resolver,
@@ -57,7 +57,10 @@ class ServiceWanted:
         elif not options.url and upstream.kind.is_http:
             usual = next(preset for preset in PRESETS.values() if preset.kind is upstream.kind)
             upstream = replace(upstream, options=replace(options, url=usual.url_for(options)))
-        upstream = replace(upstream, options=replace(upstream.options, oauth=self._tokens(upstream.options)))
+        options = replace(upstream.options, oauth=self._tokens(upstream.options))
+        if upstream.kind is not Kind.HTTP_RAW:  # a path of the provider's follows
+            options = replace(options, url=options.url.rstrip("/"))
+        upstream = replace(upstream, options=options)
         return self._with_key(upstream, sealer) if self.key is not None else upstream
 
     def _tokens(self, options: Options) -> OAuth | None:

@@ -101,6 +101,13 @@ def test_providers_that_take_messages_apart_want_a_key(
     assert "whose certificate can always be verified" in run("upstream", "edit", "p", "--no-verify").err
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("http-raw", "/in/"), ("postmark", "/in")])
+def test_a_url_of_ones_own_is_kept_as_it_is_written(run: Run, engine: Engine, kind: str, kept: str) -> None:
+    add = ("upstream", "add", "p", "--kind", kind, "--url", "https://mail.example/in/", "--no-test")
+    assert run(*add, "--password-stdin", typed="key\n").code == 0
+    assert options_of(engine)["url"] == f"https://mail.example{kept}"
+
+
 async def test_a_service_is_tested_before_it_is_saved(relay: Command, web: FakeWeb) -> None:
     web.on("POST /in", 204)
     add = ("upstream", "add", "mine", "--preset", "http-raw", "--url", f"{web.url}/in", "--password-stdin")
