@@ -351,6 +351,15 @@ async def test_an_answer_that_does_not_come_leaves_it_open_whether_it_was_taken(
     assert not answers.replies[1].is_permanent
 
 
+async def test_a_refusal_stands_also_where_its_words_cannot_be_read(web: FakeWeb) -> None:
+    web.on("POST", 413, b"no gzip", headers={"Content-Encoding": "gzip"})
+    answers = await send(service(Kind.HTTP_RAW, web))
+    assert answers.replies[1].is_permanent
+    assert not answers.perhaps_delivered
+    web.on("POST", 200, b"no gzip", headers={"Content-Encoding": "gzip"})
+    assert (await send(service(Kind.HTTP_RAW, web))).perhaps_delivered, "some may be refused in it"
+
+
 async def test_an_answer_without_end_is_read_to_its_beginning_only(web: FakeWeb) -> None:
     web.on("POST", 400, b"no " * 1_000_000)
     answers = await send(service(Kind.HTTP_RAW, web))

@@ -205,12 +205,21 @@ class HttpConnection:
 
 
 async def _beginning_of(answer: httpx2.Response) -> bytes:
-    """The body, as far as anybody wants to know it: a service must not fill our memory."""
+    """The body, as far as anybody wants to know it: a service must not fill our memory.
+
+    A refusal stands also where its words break off, as they do if it came before all was sent.
+    """
+    import httpx2  # noqa: PLC0415  see `Http.connect`
+
     body = bytearray()
-    async for piece in answer.aiter_bytes():
-        body += piece
-        if len(body) > _MOST_ANSWERED:
-            break
+    try:
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > _MOST_ANSWERED:
+                break
+    except httpx2.HTTPError:
+        if answer.is_success:
+            raise
     return bytes(body[:_MOST_ANSWERED])
 
 
