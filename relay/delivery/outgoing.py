@@ -30,11 +30,15 @@ Keys = tuple[Callable[[], Signer], ...]
 
 
 class Letter(NamedTuple):
-    """A message as it is to be sent; `left_alone` says what was wanted and not done, and why."""
+    """A message as it is to be sent; `left_alone` says what was wanted and not done, and why.
+
+    `needs_smtputf8`, although the client said nothing of it: an address that was put in is not ASCII.
+    """
 
     content: bytes
     is_changed: bool = False
     left_alone: str | None = None
+    needs_smtputf8: bool = False
 
 
 class _Order(NamedTuple):
@@ -83,12 +87,13 @@ class Outgoing:
     def _finished(
         self, order: _Order, content: bytes, offers: Offers, stationery: Stationery, now: datetime
     ) -> Letter:
-        changed, left_alone = rewritten(content, order.rules, with_letterhead=order.with_letterhead)
+        found = rewritten(content, order.rules, with_letterhead=order.with_letterhead)
+        changed, left_alone, needs_smtputf8 = found
         try:
             signed = self._signed(order, changed, offers, stationery, now)
         except ValueError as fault:  # no key opens it, or the header is none: it goes as it is
             signed, left_alone = changed, "; ".join(filter(None, (left_alone, f"signature: {fault}")))
-        return Letter(signed, signed is not content, left_alone)
+        return Letter(signed, signed is not content, left_alone, needs_smtputf8)
 
     def _signed(
         self, order: _Order, content: bytes, offers: Offers, stationery: Stationery, now: datetime

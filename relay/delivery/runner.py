@@ -113,6 +113,8 @@ class Runner:
             letter = await self._clerk.outgoing.letter(
                 claimed, content, link.upstream, connection.offers, self._clerk.rules(), started_at
             )
+        if letter.needs_smtputf8:
+            envelope = envelope._replace(smtputf8=True)
         answers = await connection.deliver(envelope, letter.content, claimed.priority)
         return Try(
             upstream=link.upstream,

@@ -59,10 +59,14 @@ NO_REWRITE = Rewrite()
 
 
 class Rewritten(NamedTuple):
-    """A message as it is to be sent; `left_alone` says what was not done, and why."""
+    """A message as it is to be sent; `left_alone` says what was not done, and why.
+
+    `needs_smtputf8`: its header was ASCII, and is no more (RFC 6531).
+    """
 
     content: bytes
     left_alone: str | None = None
+    needs_smtputf8: bool = False
 
 
 def checked(rewrite: Rewrite) -> Rewrite:
@@ -86,10 +90,10 @@ def rewritten(content: bytes, rules: Sequence[Rewrite], *, with_letterhead: bool
 
     *with_letterhead*: the texts as well, and not only what concerns the header.
     """
-    left_alone: str | None = None
+    left_alone, needs_smtputf8 = None, False
     if any(rule.changes_header for rule in rules):
         try:
-            content, left_alone = _with_header(content, rules)
+            content, left_alone, needs_smtputf8 = _with_header(content, rules)
         except BadHeader as fault:
             return Rewritten(content, f"sender: {fault}")
     texts = _NO_TEXTS
@@ -100,7 +104,7 @@ def rewritten(content: bytes, rules: Sequence[Rewrite], *, with_letterhead: bool
             content = with_texts(content, texts)
         except LeftAlone as reason:
             left_alone = "; ".join(filter(None, (left_alone, f"header and footer: {reason}")))
-    return Rewritten(content, left_alone)
+    return Rewritten(content, left_alone, needs_smtputf8)
 
 
 def _with_header(content: bytes, rules: Sequence[Rewrite]) -> Rewritten:
@@ -129,7 +133,10 @@ def _with_header(content: bytes, rules: Sequence[Rewrite]) -> Rewritten:
                 reply_to = _as_reply_to(header)
     if reply_to is not None and (reply_to or "reply-to" in header.by_name):
         changes["reply-to"] = reply_to
-    return Rewritten(with_fields(content, header, changes) if changes else content, left_alone)
+    if not changes:
+        return Rewritten(content, left_alone)
+    needs_smtputf8 = content[: header.end].isascii() and not b"".join(changes.values()).isascii()
+    return Rewritten(with_fields(content, header, changes), left_alone, needs_smtputf8)
 
 
 def _authors(header: Header) -> tuple[Mailbox, ...]:

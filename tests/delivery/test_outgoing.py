@@ -93,6 +93,21 @@ async def test_where_nobody_asks_for_anything_a_letter_goes_as_it_is(
     assert await sent(office, upstream) == [LETTER]
 
 
+async def test_an_address_beyond_ascii_that_is_put_in_goes_only_where_that_is_known(
+    db: Database, upstream: FakeUpstream
+) -> None:
+    rule = Rewrite(from_address=Address.parse("zoë@example.com"), is_forced=True)
+    async with FakeUpstream(["8BITMIME"]) as old:
+        first = upstream_at(old.port, rewrite=rule)
+        office = Office(db, first, upstream_at(upstream.port, id="U2", name="second", rewrite=rule))
+        await of_user(office, Rewrite())
+        await submit(office)
+        (content,) = await sent(office, upstream)
+        assert old.transactions == []
+    assert "From: zoë@example.com\r\n".encode() in content
+    assert upstream.taken[0].mail.endswith(" SMTPUTF8")
+
+
 async def test_the_users_rule_comes_first_then_the_upstreams(db: Database, upstream: FakeUpstream) -> None:
     rule = Rewrite(from_address=ACCOUNT, is_forced=True, texts=Texts(footer="By provider"))
     office = Office(db, upstream_at(upstream.port, rewrite=rule))
