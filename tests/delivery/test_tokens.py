@@ -18,6 +18,7 @@ from relay.db.audit import Author
 from relay.db.database import Database
 from relay.db.tables import notices, upstream_tokens
 from relay.delivery.classify import Scope, Step, Trouble
+from relay.delivery.oauth.consent import DeviceCode, await_device
 from relay.delivery.oauth.grants import NoToken, granted_by
 from relay.delivery.oauth.tokens import AHEAD, Tokens
 from relay.delivery.transports.smtp import Smtp
@@ -241,6 +242,19 @@ async def test_whatever_an_endpoint_says_can_be_shown_and_kept(firm: Firm) -> No
         return str(tx.execute(select(notices.c.facts)).scalar_one())
 
     assert "invalid_grant (?? no)" in await firm.db.read(facts)
+
+
+async def test_consent_is_waited_for_although_the_endpoint_is_away_for_a_moment(firm: Firm) -> None:
+    firm.web.on("POST /token", 200, numbered)
+    firm.web.on("POST /token", 0, times=2)
+    oauth = OAuth(Grant.REFRESH_TOKEN, f"{firm.web.url}/token", "app")
+    code = DeviceCode("https://x", "ABCD", "d1")
+    waiting = asyncio.create_task(await_device(oauth, code, secret=None, clock=firm.clock))
+    while not waiting.done():
+        firm.clock.turn(timedelta(seconds=1))
+        await asyncio.sleep(0.005)
+    assert (await waiting).access == "token-1"
+    assert firm.clock.now() >= NOON + code.interval * 3 + timedelta(seconds=15)
 
 
 async def test_a_service_account_signs_for_itself(firm: Firm) -> None:

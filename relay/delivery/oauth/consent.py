@@ -18,12 +18,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from relay.clock import Clock
 from relay.delivery.oauth.endpoint import post_form
-from relay.delivery.oauth.grants import Granted, NoToken, granted_by
+from relay.delivery.oauth.grants import UNHEARD, Granted, NoToken, granted_by
 from relay.routing.options import OAuth
 
 REDIRECT = "http://localhost"
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_SLOWER = timedelta(seconds=5)  # RFC 8628 §3.5
+_SLOWER = timedelta(seconds=5)  # RFC 8628 §3.5: where that is asked, or nothing is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def await_device(oauth: OAuth, code: DeviceCode, *, secret: str | None, cl
         try:
             return granted_by(*await post_form(oauth.token_url, form))
         except NoToken as fault:
-            if fault.error == "slow_down":
+            if fault.error in {"slow_down", UNHEARD}:
                 interval += _SLOWER
             elif fault.error != "authorization_pending":
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from relay.delivery.oauth.grants import Granted, NoToken, form_of, granted_by
+from relay.delivery.oauth.grants import UNHEARD, Granted, NoToken, form_of, granted_by
 from relay.routing.upstreams import Upstream
 
 SECONDS = 20.0  # for one question
@@ -20,7 +20,7 @@ async def post_form(url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
             answer = await client.post(url, data=dict(form), headers={"Accept": "application/json"})
     except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
         why = str(fault) or type(fault).__name__
-        raise NoToken(f"the token endpoint {url} cannot be asked: {why}") from None
+        raise NoToken(f"the token endpoint {url} cannot be asked: {why}", error=UNHEARD) from None
     return answer.status_code, answer.content
 
 

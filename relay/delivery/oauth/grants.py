@@ -23,6 +23,7 @@ _MOST_SECONDS = 365 * 86_400  # that a token is believed to last
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # RFC 6749 §5.2: asking again brings nothing, somebody must do something.
 _FINAL = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope"})
+UNHEARD = "unheard"  # our own word where no answer came
 
 
 class NoToken(Exception):
