@@ -19,6 +19,7 @@ from relay.db.database import Database
 from relay.db.tables import notices, upstream_tokens
 from relay.delivery.classify import Scope, Step, Trouble
 from relay.delivery.oauth.consent import DeviceCode, await_device
+from relay.delivery.oauth.endpoint import post_form
 from relay.delivery.oauth.grants import NoToken, granted_by
 from relay.delivery.oauth.tokens import AHEAD, Tokens
 from relay.delivery.transports.smtp import Smtp
@@ -230,6 +231,26 @@ async def test_an_endpoint_that_is_away_is_nobodys_fault(firm: Firm) -> None:
         return len(tx.execute(select(notices)).all())
 
     assert await firm.db.read(count) == 0
+
+
+async def test_an_endpoint_whose_answer_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_left = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not (reader.at_eof() or writer.is_closing()):
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+        writer.transport.abort()
+        is_left.set()
+
+    monkeypatch.setattr("relay.delivery.oauth.endpoint.SECONDS", 0.3)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NoToken, match="cannot be asked: TimeoutError"):
+            await asyncio.wait_for(post_form(f"http://127.0.0.1:{port}/token", {}), 10)
+        await is_left.wait()
 
 
 async def test_whatever_an_endpoint_says_can_be_shown_and_kept(firm: Firm) -> None:

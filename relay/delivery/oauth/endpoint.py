@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
 from relay.delivery.oauth.grants import UNHEARD, Granted, NoToken, form_of, granted_by
 from relay.routing.upstreams import Upstream
 
-SECONDS = 20.0  # for one question
+SECONDS = 20.0  # for one question, however slowly its answer drips
 
 
 async def post_form(url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
@@ -16,9 +17,9 @@ async def post_form(url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
     import httpx2  # noqa: PLC0415  only where somebody logs in with tokens: it takes time and memory
 
     try:
-        async with httpx2.AsyncClient(timeout=SECONDS) as client:
+        async with asyncio.timeout(SECONDS), httpx2.AsyncClient(timeout=SECONDS) as client:
             answer = await client.post(url, data=dict(form), headers={"Accept": "application/json"})
-    except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as fault:
         why = str(fault) or type(fault).__name__
         raise NoToken(f"the token endpoint {url} cannot be asked: {why}", error=UNHEARD) from None
     return answer.status_code, answer.content
