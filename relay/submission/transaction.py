@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiosmtpd.smtp import Envelope as AiosmtpdEnvelope
@@ -27,6 +26,7 @@ class Transaction(AiosmtpdEnvelope):
         super().__init__()
         self.sender: Address | None = None
         self.recipients: list[Recipient] = []
+        self._named: set[tuple[str | None, ...]] = set()  # the same, to be found at once
         self.parameters: dict[str, Any] = {}
         self.has_refused_recipients = False
         self.hold_reason: str | None = None
@@ -50,20 +50,16 @@ class Transaction(AiosmtpdEnvelope):
     def add(self, recipient: Recipient) -> None:
         """One more is to get it, as far as the client is concerned."""
         self.recipients.append(recipient)
+        self._named.add(_named(recipient))
         self._envelope = None
 
-    def has(self, address: Address, options: Mapping[str, Any]) -> bool:
+    def has(self, recipient: Recipient) -> bool:
         """Whether that one is to get it already, and the client asked for just the same."""
-        return any(
-            one.address.local == address.local
-            and one.address.domain_key == address.domain_key
-            and (one.notify, one.orcpt) == (options.get("notify"), options.get("orcpt"))
-            for one in self.recipients
-        )
+        return _named(recipient) in self._named
 
     def withdraw_last(self) -> None:
         """The recipient added last is refused."""
-        self.recipients.pop()
+        self._named.remove(_named(self.recipients.pop()))
         self._envelope = None
 
     def keep(self, chunk: bytes) -> None:
@@ -80,3 +76,9 @@ class Transaction(AiosmtpdEnvelope):
         if self._envelope is None:
             self._envelope = Envelope(self.sender, tuple(self.recipients), **self.parameters)
         return self._envelope
+
+
+def _named(recipient: Recipient) -> tuple[str | None, ...]:
+    """What makes it the same as another; of its address only the domain has no case (RFC 5321 §2.4)."""
+    address = recipient.address
+    return address.local, address.domain_key, recipient.notify, recipient.orcpt

@@ -44,10 +44,10 @@ async def _recipient(server: Server, argument: str) -> Reply:
         return replies.BAD_RECIPIENT
     if not address.is_ascii and not transaction.parameters.get("smtputf8"):
         return replies.NEEDS_SMTPUTF8
-    if transaction.has(address, options):
+    recipient = Recipient(len(transaction.recipients) + 1, address, **options)
+    if transaction.has(recipient):
         return replies.RECIPIENT_OK  # who is named in To and in Cc gets one copy
-    number = len(transaction.recipients) + 1
-    transaction.add(Recipient(number, address, **options))
+    transaction.add(recipient)
     said_as = str(address)
     reply = as_reply(await server.hook("RCPT", said_as, parameters)) or replies.RECIPIENT_OK
     if reply.is_success:
