@@ -3,10 +3,12 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from relay.db.database import Database
+from relay.mail.envelope import Envelope
 from relay.routing.options import Options
 from relay.routing.routes import Leg, Route, RoutingTable
 from relay.routing.upstreams import Kind, Upstream
@@ -48,15 +50,21 @@ def by_service(db: Database, kind: Kind, web: FakeWeb, upstream: FakeUpstream) -
     return office
 
 
+async def reported(office: Office, envelope: Envelope) -> Any:
+    """The one report on a letter that is sent so."""
+    async with office.open():
+        message = await send(office, envelope, content=TO_BOB)
+        await office.until_state(message, "done")
+        (report,) = await reports(office)
+    return report
+
+
 @every_service
 async def test_success_is_reported_here_where_a_service_will_not(
     db: Database, web: FakeWeb, upstream: FakeUpstream, kind: Kind
 ) -> None:
     office = by_service(db, kind, web, upstream)
-    async with office.open():
-        message = await send(office, asking("SUCCESS", envid="x+20y"), content=TO_BOB)
-        await office.until_state(message, "done")
-        (report,) = await reports(office)
+    report = await reported(office, asking("SUCCESS", envid="x+20y"))
     assert (report["Action"], report["Status"]) == ("relayed", "2.0.0")
     assert report["Diagnostic-Code"] == f"x-relay; 250 2.0.0 Taken by {kind}"  # no server said that in SMTP
     assert report["Remote-MTA"] is None
@@ -67,11 +75,8 @@ async def test_mode_n_is_told_of_where_a_service_will_not_watch_the_time(
     db: Database, web: FakeWeb, upstream: FakeUpstream, kind: Kind
 ) -> None:
     office = by_service(db, kind, web, upstream)
-    async with office.open():
-        by = office.clock.now() + timedelta(minutes=5)
-        message = await send(office, asking(None, deliver_by=by, by_mode="N"), content=TO_BOB)
-        await office.until_state(message, "done")
-        (report,) = await reports(office)
+    by = office.clock.now() + timedelta(minutes=5)
+    report = await reported(office, asking(None, deliver_by=by, by_mode="N"))
     assert report["Action"] == "relayed"
 
 
@@ -80,11 +85,8 @@ async def test_mode_r_is_returned_unasked_when_the_time_is_over(
     db: Database, web: FakeWeb, upstream: FakeUpstream, kind: Kind
 ) -> None:
     office = by_service(db, kind, web, upstream)
-    async with office.open():
-        over = office.clock.now() - timedelta(seconds=1)
-        message = await send(office, asking(None, deliver_by=over, by_mode="R"), content=TO_BOB)
-        await office.until_state(message, "done")
-        (report,) = await reports(office)
+    over = office.clock.now() - timedelta(seconds=1)
+    report = await reported(office, asking(None, deliver_by=over, by_mode="R"))
     assert (report["Action"], report["Status"]) == ("failed", "5.4.7")
     assert web.asked == []
 
@@ -94,10 +96,7 @@ async def test_what_needs_tls_all_the_way_goes_to_no_service(
     db: Database, web: FakeWeb, upstream: FakeUpstream, kind: Kind
 ) -> None:
     office = by_service(db, kind, web, upstream)
-    async with office.open():
-        message = await send(office, asking(None, require_tls=True), content=TO_BOB)
-        await office.until_state(message, "done")
-        (report,) = await reports(office)
+    report = await reported(office, asking(None, require_tls=True))
     assert (report["Action"], report["Status"]) == ("failed", "5.7.30")
     assert web.asked == []
 
